@@ -1,0 +1,3 @@
+module gpu-preflight/testdata/tools
+
+go 1.26.0
