@@ -1,0 +1,21 @@
+package checks
+
+// All is every check in the order it runs: from the driver up to what the image needs, so that a cause comes
+// before what follows from it.
+func All() []Check {
+	return []Check{
+		driverLoaded,
+		driverLibraryVersion,
+		nvmlResponds,
+		gpuPresent,
+		gpuReachable,
+		gpuInjected,
+		containerDevices,
+		cudaRequirement,
+		cudaDriverVersion,
+		gpuComputeCapability,
+		fabricManagerRunning,
+		fabricManagerVersion,
+		fabricState,
+	}
+}

@@ -1,0 +1,111 @@
+package checks
+
+import (
+	"slices"
+
+	"gpu-preflight/checks/host"
+)
+
+// The user-space libraries must be of the very version of the loaded module; after an unattended upgrade they
+// are not until the next reboot: NVML code 18, CUDA 803. What decides is the libcuda that this launch mounts,
+// else NVML's own answer from the driver root that this launch uses. Files alone prove nothing (several
+// versions lie side by side on healthy hosts), so they warn.
+// https://docs.nvidia.com/deploy/cuda-compatibility/ and NVIDIA/nvidia-container-toolkit#394
+var driverLibraryVersion = Check{
+	ID:    "driver-library-version",
+	Title: "the driver's libraries and its loaded kernel module have one version",
+	Layer: Libraries,
+	Why:   `CUDA would fail with error 803, "system has unsupported display driver / cuda driver combination" (NVML: Driver/library version mismatch)`,
+	CUDA:  []int{803},
+	Links: []string{"https://github.com/NVIDIA/nvidia-container-toolkit/issues/394"},
+	After: []string{"driver-loaded"},
+	Run: func(f Facts) Result {
+		if why := f.foreign(); why != "" {
+			return skip("%s", why)
+		}
+		if mount := f.Launch.GPUs.Libcuda; mount != "" && f.knownRoot(mount) {
+			if r, decided := judgeMount(f, mount); decided {
+				return r
+			}
+		}
+		return judgeNVML(f)
+	},
+}
+
+// judgeMount compares the libcuda that is mounted into the container with the loaded module.
+func judgeMount(f Facts, mount string) (Result, bool) {
+	module := f.Host.Driver.Version
+	library, ok := libraryVersion(mount)
+	if !ok || !module.Known() || module.Value == "" {
+		return Result{}, false
+	}
+	if library == module.Value {
+		return pass("libcuda and the kernel module are %s", module.Value).from(mount, module.Source), true
+	}
+	return mismatch(module.Value, "mounts libcuda "+library).
+		fix("generate the CDI specification again if it is older than the driver (nvidia-ctk cdi generate)").
+		from(mount, module.Source), true
+}
+
+func judgeNVML(f Facts) Result {
+	module, init := f.Host.Driver.Version, f.Host.NVML.Init
+	files := f.libcudas()
+	switch {
+	case init.Known() && init.Value == host.NVMLLibRMMismatch:
+		return nvmlMismatch(f)
+	case !module.Known():
+		return unknown("%s", module.Why())
+	case module.Value == "":
+		return unknown("no module is loaded to compare with")
+	case len(files) == 0 && init.Known() && init.Value == host.NVMLSuccess:
+		return pass("NVML accepts the kernel module %s", module.Value).from(init.Source)
+	case !f.Host.Libraries.Known():
+		return unknown("%s", f.Host.Libraries.Why())
+	case len(files) == 0:
+		return unknown("no libcuda was found in a known driver root")
+	case !slices.Contains(files, module.Value):
+		return warn("the loaded kernel module is %s, but the libcuda files found are %s", module.Value, list(files)).
+			fix("reboot this host, or reload the nvidia modules").from(f.Host.Libraries.Source, module.Source)
+	}
+	return pass("a libcuda of the module's version %s is there", module.Value).from(f.Host.Libraries.Source, module.Source)
+}
+
+// nvmlMismatch judges NVML's code 18. It counts only from the driver root that the launch uses: left-over
+// libraries of another root say nothing about it.
+func nvmlMismatch(f Facts) Result {
+	nvml := f.Host.NVML
+	if root := f.Launch.GPUs.DriverRoot; root != "" && nvml.Root != "" && root != nvml.Root {
+		return warn("the libraries below %s do not match the loaded module %s; this launch uses those below %s",
+			nvml.Root, f.driverName(), root).from(nvml.Init.Source)
+	}
+	library := "of another version"
+	if v, ok := libraryVersion(nvml.Library.Value); ok {
+		library = v
+	} else if files := f.libcudas(); len(files) > 0 {
+		library = list(files)
+	}
+	return mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
+}
+
+func mismatch(module, libraries string) Result {
+	return fail("the loaded kernel module is %s, but this launch %s", module, libraries).
+		fix("reboot this host, or stop what uses the GPUs and reload the nvidia modules, so that module and libraries match")
+}
+
+// libcudas are the versions of the libcuda files in the driver root that this launch uses, else in all roots.
+func (f Facts) libcudas() []string {
+	var versions []string
+	root := firstKnown(f.Launch.GPUs.DriverRoot, f.Host.NVML.Root)
+	for _, l := range f.Host.Libraries.Value {
+		if l.Name == "libcuda" && (root == "" || l.Root == root) && !slices.Contains(versions, l.Version) {
+			versions = append(versions, l.Version)
+		}
+	}
+	return versions
+}
+
+// knownRoot tells whether a mounted library comes from a driver root; a file of the user's own does not count.
+func (f Facts) knownRoot(file string) bool {
+	_, known := host.DriverRootOf(file)
+	return known
+}

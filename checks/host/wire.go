@@ -1,0 +1,123 @@
+package host
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"sync"
+
+	"gpu-preflight/checks/fact"
+)
+
+// Line is one fact on its way from a child to its parent: a line of JSON.
+type Line struct {
+	GPU  string          `json:"gpu,omitempty"` // the GPU that the fact is about: a bus id, or #N for the N-th
+	Name string          `json:"name"`
+	Fact json.RawMessage `json:"fact"` // a fact.Fact
+}
+
+// Emitter writes facts, each in one write, so that what was said before a hang has arrived. Many may use it.
+type Emitter struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// NewEmitter returns an Emitter that writes to out.
+func NewEmitter(out io.Writer) *Emitter { return &Emitter{out: out} }
+
+// Emit writes one fact of the host (gpu is empty) or of a GPU. A fact that cannot be written is lost, and so
+// unknown to the parent.
+func (e *Emitter) Emit(gpu, name string, value json.Marshaler) {
+	data, err := value.MarshalJSON()
+	if err != nil {
+		return
+	}
+	line, err := json.Marshal(Line{GPU: gpu, Name: name, Fact: data})
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, _ = e.out.Write(append(line, '\n'))
+}
+
+// slot is a *fact.Fact[T] of any T.
+type slot interface {
+	json.Unmarshaler
+	IsZero() bool
+}
+
+// slots ties the names on the wire to the fields they fill.
+type slots map[string]slot
+
+// readerSlots are the facts that the reader child tells.
+func (f *Facts) readerSlots() slots {
+	return slots{
+		"dxg":            &f.Platform.DXG,
+		"tegra":          &f.Platform.Tegra,
+		"proc_driver":    &f.Platform.ProcDriver,
+		"hypervisor":     &f.Platform.Hypervisor,
+		"initial_pid_ns": &f.Platform.InitialPIDNamespace,
+		"kernel":         &f.Kernel,
+		"os":             &f.OS,
+		"libraries":      &f.Libraries,
+		"pci":            &f.PCI,
+		"proc_gpus":      &f.ProcGPUs,
+		"nodes":          &f.Nodes,
+		"mig_caps":       &f.MIGCaps,
+		"params":         &f.Params,
+		"switches":       &f.Fabric.Switches,
+		"manager_config": &f.Fabric.ManagerConfig,
+	}
+}
+
+// nvmlSlots are the facts of NVML about the host.
+func (n *NVML) slots() slots {
+	return slots{"init": &n.Init, "driver": &n.Driver, "cuda": &n.CUDA, "count": &n.Count}
+}
+
+// slots are the facts of NVML about one GPU.
+func (g *GPU) slots() slots {
+	return slots{
+		"handle": &g.Handle, "index": &g.Index, "minor": &g.Minor, "uuid": &g.UUID, "name": &g.Name,
+		"brand": &g.Brand, "capability": &g.Capability, "mig": &g.MIG, "instances": &g.Instances, "fabric": &g.Fabric,
+	}
+}
+
+// fold puts a fact where it belongs. A name that nobody knows and a value of the wrong type change nothing:
+// the field stays unknown.
+func (s slots) fold(line Line) {
+	target, ok := s[line.Name]
+	if !ok {
+		return
+	}
+	var asked fact.Fact[json.RawMessage]
+	if asked.UnmarshalJSON(line.Fact) != nil {
+		return
+	}
+	if err := target.UnmarshalJSON(line.Fact); err != nil {
+		lose(target, "the child's answer cannot be read")
+	}
+}
+
+// rest makes unknown what did not arrive.
+func (s slots) rest(why string) {
+	for _, target := range s {
+		if target.IsZero() {
+			lose(target, why)
+		}
+	}
+}
+
+// lose makes a fact unknown.
+func lose(target slot, why string) {
+	if data, err := fact.Missing[bool]("", why).MarshalJSON(); err == nil {
+		_ = target.UnmarshalJSON(data)
+	}
+}
+
+// parseLine reads a child's line; ok is false for what is not one.
+func parseLine(data []byte) (line Line, ok bool) {
+	err := json.Unmarshal(data, &line)
+	return line, err == nil && line.Name != "" && len(line.Fact) > 0 && !strings.ContainsRune(line.GPU, 0)
+}

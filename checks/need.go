@@ -1,0 +1,168 @@
+package checks
+
+import (
+	"strings"
+
+	"gpu-preflight/checks/cuda"
+	"gpu-preflight/checks/fact"
+)
+
+// answer is what becomes of software that was built for a CUDA version on this host.
+// https://docs.nvidia.com/deploy/cuda-compatibility/
+type answer int
+
+const (
+	undecided answer = iota // a fact is missing, or the tables are silent
+	native                  // the driver brings that CUDA or a newer one
+	limited                 // minor-version compatibility: same major, no newer PTX (222), no newer features
+	forward                 // only through the forward-compatibility libraries of the image
+	cannot                  // error 35: a higher major, and no forward compatibility that could help
+)
+
+// verdict is an answer with the words for it.
+type verdict struct {
+	answer answer
+	have   cuda.Version // what the driver gives; zero when unknown
+	why    string
+	source string
+}
+
+// answerFor says what becomes of software built for CUDA need.
+func (f Facts) answerFor(need cuda.Version) verdict {
+	have := f.hostCUDA()
+	if !have.Known() {
+		return verdict{why: have.Why()}
+	}
+	v := verdict{have: have.Value, source: have.Source}
+	_, minor := cuda.MinDriverForMajor(need.Major)
+	switch {
+	case !have.Value.Less(need):
+		v.answer = native
+	case have.Value.Major == need.Major && minor:
+		v.answer = limited
+	default:
+		v.answer, v.why = f.forwardTo(need)
+	}
+	return v
+}
+
+// hostCUDA is the CUDA version of the host's own driver: NVML's word, else the table's for a Linux driver
+// branch. Version numbers of WSL and Tegra never index that table.
+func (f Facts) hostCUDA() fact.Fact[cuda.Version] {
+	if said := f.Host.NVML.CUDA; said.Known() {
+		v, err := cuda.ParseVersion(said.Value)
+		if err != nil {
+			return fact.Missing[cuda.Version](said.Source, err.Error())
+		}
+		return fact.Of(v, said.Source)
+	}
+	branch, ok := f.branch()
+	if !ok {
+		return fact.Missing[cuda.Version]("", "the CUDA version of the host's driver is not known")
+	}
+	row, ok := cuda.MaxCUDA(branch)
+	if !ok {
+		return fact.Missing[cuda.Version]("", "no table tells which CUDA the driver "+f.driverName()+" brings")
+	}
+	return fact.Of(row.Version, strings.Join(row.Titles(), "; "))
+}
+
+// branch is the driver branch of a Linux host.
+func (f Facts) branch() (int, bool) {
+	if f.foreign() != "" {
+		return 0, false
+	}
+	d, err := cuda.ParseDriver(f.driverName())
+	return d.Branch(), err == nil
+}
+
+// forwardTo judges a need that the driver does not serve by itself. It says cannot only where forward
+// compatibility is out of the question: the GPUs are of a class without it, the image has no compatibility
+// library, or none that could be there reaches so far. The rest is a doubt.
+// https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html
+func (f Facts) forwardTo(need cuda.Version) (answer, string) {
+	class := f.forwardClass()
+	if class == cuda.Unsupported {
+		return cannot, "GeForce and TITAN GPUs have no forward compatibility"
+	}
+	compat := f.Launch.Needs.Compat
+	if !compat.Read {
+		if need.Major > cuda.NewestCUDA().Major {
+			return cannot, "no driver is known that reaches CUDA " + need.String() + ", not even through forward compatibility"
+		}
+		return undecided, "whether the image carries forward-compatibility libraries is not known"
+	}
+	if len(compat.Libraries) == 0 {
+		return cannot, "the image carries no forward-compatibility libraries"
+	}
+	return f.forwardThrough(need, class)
+}
+
+// forwardThrough judges by the compatibility libraries that are in the image.
+func (f Facts) forwardThrough(need cuda.Version, class cuda.Support) (answer, string) {
+	host, hostKnown := f.branch()
+	doubt := false
+	for _, l := range f.Launch.Needs.Compat.Libraries {
+		d, err := cuda.ParseDriver(l.Version)
+		row, ok := cuda.MaxCUDA(d.Branch())
+		switch {
+		case err != nil || !ok:
+			doubt = true
+		case row.Version.Less(need):
+		case class == cuda.Supported && hostKnown && cuda.ForwardCompat(row.Version, host) == cuda.CompatYes:
+			return forward, "through the forward-compatibility libraries of the image (" + l.Path + ")"
+		default:
+			doubt = true
+		}
+	}
+	if doubt {
+		return undecided, "it depends on the forward-compatibility libraries of the image"
+	}
+	return cannot, "the image's forward-compatibility libraries do not reach CUDA " + need.String()
+}
+
+// forwardClass says whether the GPUs asked for run compatibility libraries: unsupported only when it is known
+// of every one of them, supported likewise.
+func (f Facts) forwardClass() cuda.Support {
+	gpus := f.asked().GPUs
+	if len(gpus) == 0 {
+		return cuda.SupportUnknown
+	}
+	class := gpus[0].forwardClass()
+	for _, g := range gpus[1:] {
+		if g.forwardClass() != class {
+			return cuda.SupportUnknown
+		}
+	}
+	return class
+}
+
+// forwardClass judges one GPU by NVML's brand, else by its model name, which the driver tells without
+// initialising the GPU.
+func (g gpu) forwardClass() cuda.Support {
+	if g.Brand.Known() {
+		return cuda.ForwardCompatBrand(g.Brand.Value)
+	}
+	for word := range strings.FieldsSeq(g.model) {
+		if word == "GeForce" || word == "TITAN" {
+			return cuda.ForwardCompatBrand(word)
+		}
+	}
+	return cuda.SupportUnknown
+}
+
+// shortOf is the sentence for a need that cannot be served.
+func (f Facts) shortOf(what string, v verdict) string {
+	return what + ", but driver " + f.driverName() + " gives " + v.have.String()
+}
+
+// newerDriver says which driver would serve a need.
+func newerDriver(need cuda.Version) []string {
+	var lines []string
+	if branch, ok := cuda.RecommendedBranch(need); ok {
+		lines = append(lines, result(StatusFail, "install driver branch %d or later on this host", branch).What)
+	} else if branch, ok := cuda.BranchFor(need); ok {
+		lines = append(lines, result(StatusFail, "install driver branch %d or later on this host", branch).What)
+	}
+	return lines
+}

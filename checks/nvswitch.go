@@ -1,0 +1,126 @@
+package checks
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gpu-preflight/checks/cuda"
+	"gpu-preflight/checks/host"
+)
+
+// fabricKind is how the GPUs of a host are joined, which decides who has to set the joints up.
+type fabricKind int
+
+const (
+	fabricUnknown  fabricKind = iota
+	fabricNone                // PCIe boards, bridges, guests, passed-through GPUs: nothing to set up
+	fabricOff                 // NvLinkDisable, FABRIC_MODE 2, vGPU
+	fabricShared              // FABRIC_MODE 1: partitions are activated by a manager elsewhere
+	fabricTray                // GB200, GB300, GH200: the switches are elsewhere
+	fabricManaged             // Volta and Ampere with NVSwitch: Fabric Manager must be alive
+	fabricRegister            // Hopper and later with NVSwitch: each GPU registers and NVML tells the state
+)
+
+// fabric sorts the host into the rows of the fabric table, tested in this order (NVIDIA Fabric Manager user
+// guide; gpu-operator#610, gpu-driver-container#909, gpud and NVSentinel for the traps).
+func (f Facts) fabric() (fabricKind, string) {
+	if off := f.fabricOff(); off != "" {
+		return fabricOff, off
+	}
+	if f.Host.Fabric.ManagerConfig.Value["FABRIC_MODE"] == "1" {
+		return fabricShared, "FABRIC_MODE 1 (shared NVSwitch): partitions are activated by the virtualization manager"
+	}
+	for _, g := range f.gpus() {
+		if slices.ContainsFunc([]string{"GB200", "GB300", "GH200"}, func(board string) bool { return strings.Contains(g.model, board) }) {
+			return fabricTray, g.model
+		}
+	}
+	switches := f.Host.Fabric.Switches
+	switch {
+	case switches.Known() && switches.Value > 0:
+		return f.switchGeneration()
+	case f.managerAlive() && f.hopperOrLater(true):
+		// HGX B200 and B300 have no NVSwitch on PCI; the daemon or nvlsm tells.
+		return fabricRegister, "Fabric Manager serves switches that are not on PCI"
+	case switches.Known():
+		return fabricNone, "no NVSwitch on this host"
+	}
+	return fabricUnknown, switches.Why()
+}
+
+func (f Facts) fabricOff() string {
+	if f.Host.Params.Value["NvLinkDisable"] == "1" {
+		return "NVLink is switched off (NvLinkDisable: 1)"
+	}
+	if f.Host.Fabric.ManagerConfig.Value["FABRIC_MODE"] == "2" {
+		return "FABRIC_MODE 2 (vGPU)"
+	}
+	for _, g := range f.gpus() {
+		if slices.Contains([]string{"NVIDIA_VAPPS", "NVIDIA_VPC", "NVIDIA_VCS", "NVIDIA_VWS", "GRID"}, g.Brand.Value) {
+			return "a virtual GPU"
+		}
+	}
+	return ""
+}
+
+// switchGeneration tells Volta and Ampere from Hopper by the GPUs, else by the switches' PCI ids.
+func (f Facts) switchGeneration() (fabricKind, string) {
+	for _, p := range f.Host.PCI.Value {
+		id, err := strconv.ParseUint(p.Device, 16, 16)
+		if err != nil || !strings.HasPrefix(p.Class, "0680") {
+			continue
+		}
+		if row, ok := cuda.FabricGeneration(uint16(id)); ok && (row.Generation == "1" || row.Generation == "2") {
+			return fabricManaged, row.Systems
+		} else if ok {
+			return fabricRegister, row.Systems
+		}
+	}
+	switch {
+	case f.hopperOrLater(true):
+		return fabricRegister, "NVSwitch, Hopper or later"
+	case f.hopperOrLater(false):
+		return fabricManaged, "NVSwitch, Volta or Ampere"
+	}
+	return fabricUnknown, "the generation of the NVSwitches is not known"
+}
+
+// hopperOrLater tells whether some GPU is known to be of Hopper or later (want true), or of an earlier
+// architecture (want false), by compute capability or, for GPUs that were not asked, by model name.
+func (f Facts) hopperOrLater(want bool) bool {
+	for _, g := range f.gpus() {
+		text, _, _ := strings.Cut(g.Capability.Value, ".")
+		major, err := strconv.Atoi(text)
+		if err == nil && g.Capability.Known() && (major >= 9) == want {
+			return true
+		}
+		for _, model := range []string{"H100", "H800", "H200", "H20", "B100", "B200", "B300"} {
+			if err != nil && want && strings.Contains(g.model, model) {
+				return true
+			}
+		}
+		for _, model := range []string{"V100", "A100", "A800"} {
+			if err != nil && !want && strings.Contains(g.model, model) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (f Facts) managerAlive() bool {
+	fabric := f.Host.Fabric
+	return fabric.Manager.Known() && len(fabric.Manager.Value) > 0 ||
+		fabric.SubnetManager.Known() && len(fabric.SubnetManager.Value) > 0
+}
+
+// managerSettled tells whether Fabric Manager, if it runs, has been running long enough to have done its work.
+// Where processes cannot be seen it is not known, and counts as not settled.
+func (f Facts) managerSettled() bool {
+	manager := f.Host.Fabric.Manager
+	if !manager.Known() || len(manager.Value) == 0 && !f.seesProcesses() {
+		return false
+	}
+	return !slices.ContainsFunc(manager.Value, func(p host.Process) bool { return p.Age < bootGrace })
+}

@@ -1,0 +1,69 @@
+package checks
+
+import "fmt"
+
+// Status is what one check found.
+type Status string
+
+// The five statuses. By default only StatusFail refuses a launch.
+const (
+	StatusPass    Status = "pass"
+	StatusSkip    Status = "skip"    // does not apply here, or was not asked on purpose
+	StatusUnknown Status = "unknown" // a fact could not be read
+	StatusWarn    Status = "warn"    // works, with limits or a doubt
+	StatusFail    Status = "fail"    // cannot work
+)
+
+// Result is what one check says about one launch. A check sets Status, What, Fix, Source and the details; Run
+// copies the rest from the Check, so that a Result can be read alone.
+type Result struct {
+	ID     string   `json:"id"`
+	Title  string   `json:"title"`
+	Layer  Layer    `json:"layer"`
+	Status Status   `json:"status"`
+	What   string   `json:"what"`          // what was found; for a failure the two values that disagree
+	Why    string   `json:"why,omitempty"` // what CUDA would do about it
+	Fix    []string `json:"fix,omitempty"` // what to bring about, most helpful first
+	Source []string `json:"source,omitempty"`
+	// Transient is a failure that waiting may mend: the launch waits up to the policy's settle and then starts.
+	Transient bool `json:"transient,omitempty"`
+	// LookAgain is a failure that is looked at again until settle, and then holds.
+	LookAgain bool     `json:"look_again,omitempty"`
+	CUDA      []int    `json:"cuda_errors,omitempty"`
+	Unmet     []string `json:"unmet,omitempty"` // every unmet term of a requirement
+	// Need marks a failure of what the image asks for, which NVIDIA_DISABLE_REQUIRE turns into a warning.
+	Need bool `json:"-"`
+}
+
+func result(status Status, format string, args ...any) Result {
+	return Result{Status: status, What: fmt.Sprintf(format, args...)}
+}
+
+func pass(format string, args ...any) Result { return result(StatusPass, format, args...) }
+func skip(format string, args ...any) Result { return result(StatusSkip, format, args...) }
+func warn(format string, args ...any) Result { return result(StatusWarn, format, args...) }
+func fail(format string, args ...any) Result { return result(StatusFail, format, args...) }
+
+func unknown(format string, args ...any) Result { return result(StatusUnknown, format, args...) }
+
+// fix adds what to bring about.
+func (r Result) fix(lines ...string) Result {
+	r.Fix = append(r.Fix, lines...)
+	return r
+}
+
+// from adds where the facts came from; unknown facts have nothing to add.
+func (r Result) from(sources ...string) Result {
+	for _, source := range sources {
+		if source != "" {
+			r.Source = append(r.Source, source)
+		}
+	}
+	return r
+}
+
+// because replaces the check's own Why, where one check finds troubles of several kinds.
+func (r Result) because(why string, cuda ...int) Result {
+	r.Why, r.CUDA = why, cuda
+	return r
+}

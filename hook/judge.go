@@ -1,0 +1,123 @@
+// Package hook turns facts into a verdict on one launch: it gathers, judges, decides by the policy, tells the
+// runtime and keeps the record.
+package hook
+
+import (
+	"slices"
+
+	"gpu-preflight/checks"
+	"gpu-preflight/checks/host"
+)
+
+// The verdicts, after the mode was applied.
+const (
+	Allow    = "allow"
+	Warn     = "warn"
+	Refuse   = "refuse"
+	NotGPU   = "not-gpu"
+	Exempted = "exempt"
+)
+
+// Verdict is the decision on one launch. Each result keeps its own status whatever the mode made of it.
+type Verdict struct {
+	Verdict     string          `json:"verdict"`
+	Mode        Mode            `json:"mode"`
+	WouldRefuse bool            `json:"would_refuse,omitempty"` // mode warn hid a refusal
+	Reason      string          `json:"reason,omitempty"`       // why it was not judged: exempt, not a GPU launch
+	Results     []checks.Result `json:"results,omitempty"`
+}
+
+// Judge is the one judgement that hook, shim, check, demo and fleet share: facts of the host and of the launch
+// in, verdict out. It does no I/O and does not wait.
+func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
+	var off []string
+	for id, setting := range p.Checks {
+		if setting == SettingOff {
+			off = append(off, id)
+		}
+	}
+	results := checks.Run(checks.Facts{Host: facts, Launch: launch, Requirement: checks.Requirement(p.Requirement)}, checks.Named(off))
+	for i := range results {
+		results[i] = p.apply(results[i], launch)
+	}
+	return p.decide(results)
+}
+
+// apply is the policy's word on one result, in the order that the documentation of [checks] gives.
+func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
+	if r.Need && r.Status == checks.StatusFail {
+		if by := disabledBy(launch); by != "" {
+			r.Status = checks.StatusWarn
+			r.What += " (only warned: " + by + " is set)"
+		} else if typo := launch.Needs.Declared.MisspelledDisable; typo != "" {
+			r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
+		}
+	}
+	switch p.Checks[r.ID] {
+	case SettingWarn:
+		if r.Status == checks.StatusFail {
+			r.Status = checks.StatusWarn
+		}
+	case SettingRefuse:
+		if r.Status == checks.StatusWarn && launch.GPUs.Observer == "" {
+			r.Status = checks.StatusFail
+		}
+	case SettingOff:
+	}
+	return r
+}
+
+func disabledBy(launch checks.Launch) string {
+	switch {
+	case launch.Needs.Declared.Disabled:
+		return "NVIDIA_DISABLE_REQUIRE"
+	case launch.GPUs.DisableRequire:
+		return "disable-require of the NVIDIA Container Toolkit"
+	}
+	return ""
+}
+
+// decide turns the results into the verdict. A transient failure never refuses: waiting may mend it.
+func (p Policy) decide(results []checks.Result) Verdict {
+	v := Verdict{Verdict: Allow, Mode: p.Mode, Results: results}
+	refused := slices.ContainsFunc(results, p.refuses)
+	switch {
+	case p.Mode == ModeOff:
+	case refused && p.Mode == ModeEnforce:
+		v.Verdict = Refuse
+	case refused:
+		v.Verdict, v.WouldRefuse = Warn, true
+	case slices.ContainsFunc(results, func(r checks.Result) bool {
+		return r.Status == checks.StatusWarn || r.Status == checks.StatusFail
+	}):
+		v.Verdict = Warn
+	}
+	return v
+}
+
+func (p Policy) refuses(r checks.Result) bool {
+	switch r.Status {
+	case checks.StatusFail:
+		return !r.Transient
+	case checks.StatusUnknown:
+		return p.Unknown == "refuse" && p.Checks[r.ID] == SettingRefuse
+	case checks.StatusPass, checks.StatusSkip, checks.StatusWarn:
+	}
+	return false
+}
+
+// mayMend tells whether waiting could change the verdict: something fails, and every failure is transient or
+// worth a second look.
+func mayMend(results []checks.Result) bool {
+	failing := 0
+	for _, r := range results {
+		if r.Status != checks.StatusFail {
+			continue
+		}
+		if !r.Transient && !r.LookAgain {
+			return false
+		}
+		failing++
+	}
+	return failing > 0
+}

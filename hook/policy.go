@@ -1,0 +1,264 @@
+package hook
+
+import (
+	"bytes"
+	"encoding"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"gpu-preflight/checks"
+)
+
+// DefaultConfig is where the policy is read from.
+const DefaultConfig = "/etc/gpu-preflight/config.toml"
+
+// maxPolicy bounds the policy file, in bytes.
+const maxPolicy = 1 << 20
+
+// Mode says what a refusal means.
+type Mode string
+
+// The three modes, from the strictest down.
+const (
+	ModeEnforce Mode = "enforce"
+	ModeWarn    Mode = "warn"
+	ModeOff     Mode = "off"
+)
+
+// Setting is what the policy says of one check.
+type Setting string
+
+// off: not run; warn: a failure only warns; refuse: a warning refuses too.
+const (
+	SettingOff    Setting = "off"
+	SettingWarn   Setting = "warn"
+	SettingRefuse Setting = "refuse"
+)
+
+// Requirement is the policy's word for how NVIDIA_REQUIRE_* is judged.
+type Requirement checks.Requirement
+
+// Evidence is what the image's contents may prove: certain refuses, warn never does, off is not looked for.
+type Evidence string
+
+// Unknown is what an unknown fact of a check set to refuse means: allow | refuse.
+type Unknown string
+
+// UnmarshalText accepts the words of each key, so that the decoder can name the place of another one.
+func (m *Mode) UnmarshalText(text []byte) error {
+	return word(m, text, ModeEnforce, ModeWarn, ModeOff)
+}
+
+// UnmarshalText accepts off, warn and refuse.
+func (s *Setting) UnmarshalText(text []byte) error {
+	return word(s, text, SettingOff, SettingWarn, SettingRefuse)
+}
+
+// UnmarshalText accepts auto, declared and minor-version.
+func (r *Requirement) UnmarshalText(text []byte) error {
+	return word(r, text, Requirement(checks.RequirementAuto), Requirement(checks.RequirementDeclared), Requirement(checks.RequirementMinorVersion))
+}
+
+// UnmarshalText accepts certain, warn and off.
+func (e *Evidence) UnmarshalText(text []byte) error { return word(e, text, "certain", "warn", "off") }
+
+// UnmarshalText accepts allow and refuse.
+func (u *Unknown) UnmarshalText(text []byte) error { return word(u, text, "allow", "refuse") }
+
+func word[T ~string](into *T, text []byte, words ...T) error {
+	if !slices.Contains(words, T(text)) {
+		return fmt.Errorf("%.40q is none of %q", text, words)
+	}
+	*into = T(text)
+	return nil
+}
+
+// Duration is a time written as Go writes it: 5s, 500ms.
+type Duration time.Duration
+
+// UnmarshalText accepts a duration from 0 to an hour.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	if v < 0 || v > time.Hour {
+		return fmt.Errorf("%s is not between 0s and 1h", v)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes the duration as it is read.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+var (
+	_ encoding.TextUnmarshaler = (*Duration)(nil)
+	_ encoding.TextUnmarshaler = (*Mode)(nil)
+)
+
+// Policy says what the findings mean on this host. DESIGN: config.toml.
+type Policy struct {
+	Mode        Mode               `toml:"mode" json:"mode"`
+	Requirement Requirement        `toml:"requirement" json:"requirement"`
+	Evidence    Evidence           `toml:"evidence" json:"evidence"`
+	Unknown     Unknown            `toml:"unknown" json:"unknown"`
+	Timeout     Duration           `toml:"timeout" json:"timeout"`           // the whole judgement
+	NVMLTimeout Duration           `toml:"nvml_timeout" json:"nvml_timeout"` // NVML's share of it
+	Settle      Duration           `toml:"settle" json:"settle"`             // how long transient faults are waited for
+	Overrides   bool               `toml:"overrides" json:"overrides"`       // containers may lower the mode for themselves
+	Checks      map[string]Setting `toml:"checks" json:"checks"`
+	Exempt      Exempt             `toml:"exempt" json:"exempt"`
+	Host        HostPaths          `toml:"host" json:"host"`
+	Runtime     Runtime            `toml:"runtime" json:"runtime"`
+	Log         Log                `toml:"log" json:"log"`
+
+	// Path is the file it came from, empty when there is none and the defaults hold.
+	Path string `toml:"-" json:"path"`
+	// Problem says why the file could not be used; the policy is then the defaults in mode warn.
+	Problem string `toml:"-" json:"problem,omitempty"`
+	// Set are the keys that the file sets; the others have their defaults.
+	Set []string `toml:"-" json:"set"`
+}
+
+// Exempt are the containers that are never judged, by Kubernetes namespace and by image pattern (* and ?).
+type Exempt struct {
+	Namespaces []string `toml:"namespaces" json:"namespaces"`
+	Images     []string `toml:"images" json:"images"`
+}
+
+// HostPaths say where the host's files and its NVML are.
+type HostPaths struct {
+	Root        string `toml:"root" json:"root"`
+	NVMLLibrary string `toml:"nvml_library" json:"nvml_library"`
+}
+
+// Runtime names the runtimes that the shim looks for when its registration names none.
+type Runtime struct {
+	Runtimes []string `toml:"runtimes" json:"runtimes"`
+}
+
+// Log says where launches are recorded.
+type Log struct {
+	File     string `toml:"file" json:"file"`
+	Journald bool   `toml:"journald" json:"journald"`
+}
+
+// DefaultPolicy holds where the file says nothing.
+func DefaultPolicy() Policy {
+	return Policy{
+		Mode: ModeEnforce, Requirement: Requirement(checks.RequirementAuto), Evidence: "certain", Unknown: "allow",
+		Timeout: Duration(5 * time.Second), NVMLTimeout: Duration(2 * time.Second), Settle: Duration(20 * time.Second),
+		Checks: map[string]Setting{},
+		Exempt: Exempt{
+			Namespaces: []string{
+				"kube-system", "gpu-operator", "nvidia-gpu-operator", "nvidia-device-plugin",
+				"nvidia-dra-driver-gpu", "dra-driver-nvidia-gpu", "gpu-resources",
+			},
+			Images: []string{
+				"*/k8s-device-plugin*", "*/dcgm-exporter*", "*/gpu-operator*", "nvcr.io/nvidia/cloud-native/*", "nvcr.io/nvidia/driver*",
+			},
+		},
+		Runtime: Runtime{Runtimes: []string{"runc", "crun"}},
+		Log:     Log{File: "/var/log/gpu-preflight/launches.jsonl", Journald: true},
+	}
+}
+
+// ReadPolicy reads the policy strictly. A file that is absent gives the defaults; any other error names the
+// file and the place.
+func ReadPolicy(path string) (Policy, error) {
+	p := DefaultPolicy()
+	data, err := readBounded(path, maxPolicy)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return p, fmt.Errorf("policy %s: %w", path, err)
+	}
+	p.Path = path
+	decoder := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, placed(err))
+	}
+	var keys map[string]any
+	if err := toml.Unmarshal(data, &keys); err != nil {
+		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, err)
+	}
+	p.Set = flatten("", keys)
+	if err := knownChecks(p, data); err != nil {
+		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// LoadPolicy is ReadPolicy for a launch: a broken or unreadable file never blocks a host and never surprises
+// with enforcement, it judges by the defaults in mode warn and says so.
+func LoadPolicy(path string) Policy {
+	p, err := ReadPolicy(path)
+	if err != nil {
+		p = DefaultPolicy()
+		p.Path, p.Mode, p.Problem = path, ModeWarn, err.Error()
+	}
+	return p
+}
+
+// placed adds line and column to what the decoder found wrong.
+func placed(err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		row, column := strict.Errors[0].Position()
+		return fmt.Errorf("line %d, column %d: unknown key %s", row, column, strings.Join(strict.Errors[0].Key(), "."))
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		row, column := wrong.Position()
+		return fmt.Errorf("line %d, column %d: %w", row, column, err)
+	}
+	return err
+}
+
+// knownChecks refuses settings of checks that do not exist: a misspelt ID would silently do nothing.
+func knownChecks(p Policy, data []byte) error {
+	for _, id := range slices.Sorted(maps.Keys(p.Checks)) {
+		if slices.ContainsFunc(checks.All(), func(c checks.Check) bool { return c.ID == id }) {
+			continue
+		}
+		for i, line := range strings.Split(string(data), "\n") {
+			if key, _, ok := strings.Cut(line, "="); ok && strings.Trim(key, " \t\"'") == id {
+				return fmt.Errorf("line %d: no check is called %q", i+1, id)
+			}
+		}
+		return fmt.Errorf("checks: no check is called %q", id)
+	}
+	return nil
+}
+
+func flatten(prefix string, table map[string]any) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if sub, ok := table[key].(map[string]any); ok {
+			keys = append(keys, flatten(prefix+key+".", sub)...)
+		} else {
+			keys = append(keys, prefix+key)
+		}
+	}
+	return keys
+}
+
+// readBounded reads a regular file of ours; it does not wait for a FIFO and does not read without end.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|oNonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readRegular(f, limit)
+}
