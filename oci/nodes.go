@@ -1,0 +1,158 @@
+package oci
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+const (
+	nvidiaMajor = 195 // static, Documentation/admin-guide/devices.txt
+	ctlMinor    = 255 // /dev/nvidiactl
+	maxGPUMinor = 247 // 248 to 255 are control nodes (nv-chardev-numbers.h of the open kernel modules)
+	// The minors of /dev/nvidia-caps below 3 are config (1) and monitor (2) of MIG as a whole.
+	firstInstanceCap = 3
+)
+
+// nodes are the NVIDIA nodes among a container's devices.
+type nodes struct {
+	word     string // the first that shows a GPU, for a reason
+	minors   []int  // /dev/nvidiaN
+	caps     []int  // /dev/nvidia-caps/nvidia-capN
+	dxg      bool   // WSL2
+	tegra    bool   // an integrated GPU: /dev/nvhost-gpu, /dev/nvgpu/…
+	control  bool   // nvidiactl, nvidia-uvm, nvidia-uvm-tools
+	nvswitch bool
+}
+
+// gpu tells whether the nodes show use of a GPU. Control nodes alone do too (the excerpts of older CDI
+// specifications), but not beside NVSwitch nodes: that is Fabric Manager, which repairs a host.
+// nvidia-modeset, IMEX channels and MIG's config and monitor nodes by themselves are no GPU.
+func (n nodes) gpu() bool {
+	return len(n.minors) > 0 || len(n.instances()) > 0 || n.dxg || n.tegra || n.control && !n.nvswitch
+}
+
+// instances are the caps that open MIG instances.
+func (n nodes) instances() []int {
+	var caps []int
+	for _, minor := range n.caps {
+		if minor >= firstInstanceCap {
+			caps = append(caps, minor)
+		}
+	}
+	return caps
+}
+
+// findNodes reads linux.devices, and bind mounts of single nodes (rootless engines cannot make nodes).
+func findNodes(c *Container, majors func() (map[string]int, error)) nodes {
+	var n nodes
+	var names map[int]string
+	for _, d := range c.Devices {
+		if d.Type == "b" || d.Type == "p" {
+			continue
+		}
+		if n.add(d.Path, d.Major, d.Minor) || !dynamic(d) || majors == nil {
+			continue
+		}
+		if names == nil {
+			names = byMajor(majors)
+		}
+		n.addNamed(names[int(d.Major)], d)
+	}
+	for _, m := range c.Mounts {
+		if strings.HasPrefix(m.Source, "/dev/") {
+			n.add(m.Source, 0, 0)
+		}
+	}
+	slices.Sort(n.minors)
+	n.minors = slices.Compact(n.minors)
+	slices.Sort(n.caps)
+	n.caps = slices.Compact(n.caps)
+	return n
+}
+
+// dynamic tells whether only /proc/devices knows whose device this is: 234-254 and 384-511 are assigned at run
+// time (Documentation/admin-guide/devices.txt).
+func dynamic(d specs.LinuxDevice) bool {
+	return !strings.HasPrefix(d.Path, "/dev/nvidia") && (d.Major >= 234 && d.Major <= 254 || d.Major >= 384)
+}
+
+// byMajor turns /proc/devices round. When it cannot be read, such a device shows nothing.
+func byMajor(majors func() (map[string]int, error)) map[int]string {
+	names := map[int]string{}
+	known, err := majors()
+	if err != nil {
+		return names
+	}
+	for name, major := range known {
+		names[major] = name
+	}
+	return names
+}
+
+// addNamed takes a device by the name of its driver in /proc/devices.
+func (n *nodes) addNamed(driver string, d specs.LinuxDevice) {
+	switch driver {
+	case "nvidia-uvm":
+		n.control = true
+	case "nvidia-caps":
+		n.caps = append(n.caps, int(d.Minor))
+	case "nvidia-nvswitch":
+		n.nvswitch = true
+	default:
+		return
+	}
+	n.note(d.Path, d.Major, d.Minor)
+}
+
+// add takes a device by major 195, else by its path, and tells whether the path or major said what it is.
+func (n *nodes) add(file string, major, minor int64) bool {
+	file = path.Clean(file)
+	gpu, numbered := nodeNumber(file, "/dev/nvidia")
+	instance, isCap := nodeNumber(file, "/dev/nvidia-caps/nvidia-cap")
+	switch {
+	case major == nvidiaMajor && minor >= 0 && minor <= maxGPUMinor:
+		n.minors = append(n.minors, int(minor))
+	case numbered && major != nvidiaMajor:
+		n.minors = append(n.minors, gpu)
+	case isCap:
+		n.caps = append(n.caps, instance)
+	case strings.HasPrefix(file, "/dev/nvidia-nvswitch"):
+		n.nvswitch = true
+	case file == "/dev/nvidiactl" || strings.HasPrefix(file, "/dev/nvidia-uvm") || major == nvidiaMajor && minor == ctlMinor:
+		n.control = true
+	case file == "/dev/dxg":
+		n.dxg = true
+	case file == "/dev/nvhost-gpu" || file == "/dev/nvhost-ctrl-gpu" || strings.HasPrefix(file, "/dev/nvgpu/"):
+		n.tegra = true
+	default:
+		return major == nvidiaMajor
+	}
+	n.note(file, major, minor)
+	return true
+}
+
+// note keeps the node that shows a GPU best: a numbered one before a control node.
+func (n *nodes) note(file string, major, minor int64) {
+	if !n.gpu() || n.word != "" && (len(n.minors) != 1 || n.dxg) {
+		return
+	}
+	n.word = fmt.Sprintf("device %.100q", file)
+	if major != 0 {
+		n.word += fmt.Sprintf(" %d:%d", major, minor)
+	}
+}
+
+// nodeNumber cuts N out of /dev/nvidiaN.
+func nodeNumber(file, prefix string) (int, bool) {
+	digits, ok := strings.CutPrefix(file, prefix)
+	if !ok || !isNumber(digits) {
+		return 0, false
+	}
+	number, err := strconv.Atoi(digits)
+	return number, err == nil && number < 1<<20
+}

@@ -1,0 +1,52 @@
+package oci
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// cliFlags are the capabilities as flags of nvidia-container-cli (containerd contrib/nvidia).
+var cliFlags = []string{"compat32", "compute", "display", "graphics", "ngx", "utility", "video"}
+
+// watchers are programs that look at GPUs of any state and must start on a broken host.
+var watchers = []string{
+	"nvidia-smi", "dcgm-exporter", "nv-hostengine", "nvidia-device-plugin", "gpu-feature-discovery", "nvidia-mig-manager",
+}
+
+// capabilities reads NVIDIA_DRIVER_CAPABILITIES, or the flags where nvidia-container-cli gets them as arguments.
+func capabilities(c *Container, cliHook []string) []string {
+	if cliHook != nil {
+		var flags []string
+		for _, arg := range cliHook {
+			if flag, ok := strings.CutPrefix(arg, "--"); ok && slices.Contains(cliFlags, flag) {
+				flags = append(flags, flag)
+			}
+		}
+		return flags
+	}
+	value, _ := c.Getenv("NVIDIA_DRIVER_CAPABILITIES")
+	return words(value)
+}
+
+// observer says why a container only looks at GPUs, or manages them, and gets warnings instead of refusals.
+func observer(c *Container, capabilities []string, n nodes) string {
+	if len(capabilities) == 1 && capabilities[0] == "utility" {
+		return "NVIDIA_DRIVER_CAPABILITIES is utility alone"
+	}
+	for _, key := range []string{"NVIDIA_MIG_MONITOR_DEVICES", "NVIDIA_MIG_CONFIG_DEVICES"} {
+		if value, _ := c.Getenv(key); value != "" {
+			return key + " is set"
+		}
+	}
+	if len(n.caps) > len(n.instances()) {
+		return "it has MIG's config or monitor node"
+	}
+	if value, _ := c.Getenv("DRA_ADMIN_ACCESS"); value == "true" {
+		return "DRA admin access" // written by drivers after kubernetes-sigs/dra-example-driver
+	}
+	if len(c.Args) > 0 && slices.Contains(watchers, path.Base(c.Args[0])) {
+		return "its program is " + path.Base(c.Args[0])
+	}
+	return ""
+}
