@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"gpu-preflight/testdata/fixture"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // installNeeds are the programs that install.sh may use; with Go and git it can build.
@@ -153,9 +153,14 @@ func TestInstallFromRelease(t *testing.T) {
 	if inode(t, hook) != inode(t, shim) {
 		t.Error("gpu-preflight-runtime is no hard link to gpu-preflight-hook")
 	}
+}
 
-	// Again: the policy stays as it was edited, programs are new files (a running one is never written over),
-	// what is registered gets the new program, and an uninstalled registration stays a link to its next runtime.
+// TestReinstall: the policy stays as it was edited, programs are new files (a running one is never written over),
+// what is registered gets the new program, and an uninstalled registration stays a link to its next runtime.
+func TestReinstall(t *testing.T) {
+	from, path, dest := release(t, allPrograms...), pathOf(t, installNeeds...), t.TempDir()
+	mustInstall(t, from, path, "--destdir", dest)
+	hook, shim := dest+"/usr/local/bin/gpu-preflight-hook", dest+"/usr/local/bin/gpu-preflight-runtime"
 	config := dest + "/etc/gpu-preflight/config.toml"
 	write(t, config, "mode = \"warn\"\n", 0o644)
 	registered, left := dest+"/usr/local/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime", dest+"/usr/local/libexec/gpu-preflight/docker-nvidia/gpu-preflight-runtime"
