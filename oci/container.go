@@ -63,11 +63,18 @@ type config struct {
 
 // TooLargeError says that an input is beyond its bound.
 type TooLargeError struct {
-	Limit int64 // bytes
+	Limit int64
+	Unit  string // what Limit counts, "" for bytes
 }
 
 // Error names the bound.
-func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d bytes", e.Limit) }
+func (e *TooLargeError) Error() string {
+	unit := e.Unit
+	if unit == "" {
+		unit = "bytes"
+	}
+	return fmt.Sprintf("more than %d %s", e.Limit, unit)
+}
 
 // LoadContainer reads bundle/config.json: a regular file of at most 16 MiB, beyond that the error is a
 // *TooLargeError. Errors of its JSON name file, line and column.

@@ -3,7 +3,6 @@ package oci
 import (
 	"encoding/json"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -35,8 +34,10 @@ func notJudged(c *Container) string {
 	}
 	value, _ := c.Getenv(visibleDevices)
 	asked := append(annotated(c, cdiPrefix, operatorPrefix), strings.Split(value, ",")...)
-	if slices.ContainsFunc(asked, func(n string) bool { return strings.HasPrefix(strings.TrimSpace(n), managementKind+"=") }) {
-		return managementKind
+	for _, name := range asked {
+		if strings.HasPrefix(strings.TrimSpace(name), managementKind+"=") {
+			return managementKind
+		}
 	}
 	return ""
 }
@@ -62,7 +63,8 @@ func trusted(c *Container) bool {
 	if fromCRIO(c) {
 		return crioBundle(c.Bundle) && c.Annotations[crioType] != ""
 	}
-	return containerdBundle(c.Bundle, "k8s.io") && c.Annotations[containerdType] != "" && c.Annotations[containerdSandbox] != ""
+	return containerdBundle(c.Bundle, "k8s.io") &&
+		c.Annotations[containerdType] != "" && c.Annotations[containerdSandbox] != ""
 }
 
 // containerdBundle tells whether a bundle is …/io.containerd.runtime.v2.task/<namespace>/<id>, wherever the state
@@ -95,7 +97,8 @@ func Engine(c *Container) string {
 		return "containerd"
 	case crioBundle(bundle) && fromCRIO(c), manager == "cri-o":
 		return "cri-o"
-	case manager == "libpod", path.Base(bundle) == "userdata" && strings.HasSuffix(path.Dir(path.Dir(bundle)), "-containers"):
+	case manager == "libpod",
+		path.Base(bundle) == "userdata" && strings.HasSuffix(path.Dir(path.Dir(bundle)), "-containers"):
 		return "podman"
 	}
 	return ""

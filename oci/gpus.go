@@ -87,7 +87,7 @@ func (f *finder) decide() {
 	case f.seen.injected():
 		f.byInjection()
 	case f.seen.nodes.gpu() && !f.seen.everyDevice:
-		f.give(RouteDevices, f.seen.nodes.word)
+		f.give(RouteDevices, f.seen.nodes.word())
 	case f.byPlugin():
 	case f.seen.nodes.gpu():
 		r.NotJudged = "privileged: it only got every device of the host"
@@ -164,7 +164,7 @@ func (f *finder) byCLIHook() {
 // device is asked for names instead, and without names it is all.
 func (f *finder) byInjection() {
 	reasons := make([]string, 0, 3)
-	for _, word := range []string{f.seen.nodes.word, f.seen.libcuda, f.seen.cdiHook} {
+	for _, word := range []string{f.seen.nodes.word(), f.seen.libcuda, f.seen.cdiHook} {
 		if word != "" {
 			reasons = append(reasons, word)
 		}

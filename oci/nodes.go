@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -16,16 +15,17 @@ const (
 	maxGPUMinor = 247 // 248 to 255 are control nodes (nv-chardev-numbers.h of the open kernel modules)
 	// The minors of /dev/nvidia-caps below 3 are config (1) and monitor (2) of MIG as a whole.
 	firstInstanceCap = 3
+
+	maxNamed = 16 // nodes that a reason names
 )
 
 // nodes are the NVIDIA nodes among a container's devices.
 type nodes struct {
-	word     string // the first that shows a GPU, for a reason
-	minors   []int  // /dev/nvidiaN
-	caps     []int  // /dev/nvidia-caps/nvidia-capN
-	dxg      bool   // WSL2
-	tegra    bool   // an integrated GPU: /dev/nvhost-gpu, /dev/nvgpu/…
-	control  bool   // nvidiactl, nvidia-uvm, nvidia-uvm-tools
+	minors   []int // /dev/nvidiaN
+	caps     []int // /dev/nvidia-caps/nvidia-capN
+	dxg      bool  // WSL2
+	tegra    bool  // an integrated GPU: /dev/nvhost-gpu, /dev/nvgpu/…
+	control  bool  // nvidiactl, nvidia-uvm, nvidia-uvm-tools
 	nvswitch bool
 }
 
@@ -61,7 +61,7 @@ func findNodes(c *Container, majors func() (map[string]int, error)) nodes {
 		if names == nil {
 			names = byMajor(majors)
 		}
-		n.addNamed(names[int(d.Major)], d)
+		n.addNamed(names[int(d.Major)], d.Minor)
 	}
 	for _, m := range c.Mounts {
 		if strings.HasPrefix(m.Source, "/dev/") {
@@ -95,18 +95,15 @@ func byMajor(majors func() (map[string]int, error)) map[int]string {
 }
 
 // addNamed takes a device by the name of its driver in /proc/devices.
-func (n *nodes) addNamed(driver string, d specs.LinuxDevice) {
+func (n *nodes) addNamed(driver string, minor int64) {
 	switch driver {
 	case "nvidia-uvm":
 		n.control = true
 	case "nvidia-caps":
-		n.caps = append(n.caps, int(d.Minor))
+		n.caps = append(n.caps, int(minor))
 	case "nvidia-nvswitch":
 		n.nvswitch = true
-	default:
-		return
 	}
-	n.note(d.Path, d.Major, d.Minor)
 }
 
 // add takes a device by major 195, else by its path, and tells whether the path or major said what it is.
@@ -123,7 +120,8 @@ func (n *nodes) add(file string, major, minor int64) bool {
 		n.caps = append(n.caps, instance)
 	case strings.HasPrefix(file, "/dev/nvidia-nvswitch"):
 		n.nvswitch = true
-	case file == "/dev/nvidiactl" || strings.HasPrefix(file, "/dev/nvidia-uvm") || major == nvidiaMajor && minor == ctlMinor:
+	case file == "/dev/nvidiactl" || strings.HasPrefix(file, "/dev/nvidia-uvm"),
+		major == nvidiaMajor && minor == ctlMinor:
 		n.control = true
 	case file == "/dev/dxg":
 		n.dxg = true
@@ -132,19 +130,26 @@ func (n *nodes) add(file string, major, minor int64) bool {
 	default:
 		return major == nvidiaMajor
 	}
-	n.note(file, major, minor)
 	return true
 }
 
-// note keeps the node that shows a GPU best: a numbered one before a control node.
-func (n *nodes) note(file string, major, minor int64) {
-	if !n.gpu() || n.word != "" && (len(n.minors) != 1 || n.dxg) {
-		return
+// word names what shows a GPU, for a reason.
+func (n nodes) word() string {
+	switch {
+	case len(n.minors) > 0:
+		names := make([]string, min(len(n.minors), maxNamed))
+		for i := range names {
+			names[i] = "/dev/nvidia" + strconv.Itoa(n.minors[i])
+		}
+		return "devices " + strings.Join(names, ", ")
+	case n.dxg:
+		return "device /dev/dxg"
+	case n.tegra:
+		return "devices of an integrated GPU (nvhost-gpu, nvgpu)"
+	case n.gpu():
+		return "control devices (nvidiactl, nvidia-uvm, nvidia-caps)"
 	}
-	n.word = fmt.Sprintf("device %.100q", file)
-	if major != 0 {
-		n.word += fmt.Sprintf(" %d:%d", major, minor)
-	}
+	return ""
 }
 
 // nodeNumber cuts N out of /dev/nvidiaN.

@@ -166,7 +166,8 @@ func parseCDIName(name string) (kind, device string, ok bool) {
 	kind, device, _ = strings.Cut(name, "=")
 	vendor, class, _ := strings.Cut(kind, "/")
 	letters := func(s string) bool { return s != "" && unicode.IsLetter(rune(s[0])) }
-	ok = letters(vendor) && isCDIWord(vendor, "_-.") && letters(class) && isCDIWord(class, "_-.") && isCDIWord(device, "_-.:")
+	ok = letters(vendor) && isCDIWord(vendor, "_-.") &&
+		letters(class) && isCDIWord(class, "_-.") && isCDIWord(device, "_-.:")
 	return kind, device, ok
 }
 

@@ -1,0 +1,226 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"gpu-preflight/oci"
+)
+
+const (
+	maxLocal       = 4096 // entries of /usr/local
+	maxFolder      = 2048 // entries of a folder with libraries
+	maxFolders     = 64   // folders looked into
+	maxCompatFound = 64   // libraries told of
+)
+
+// Compat tells which libcuda of its own an image holds: NVIDIA's forward-compatibility packages put one into
+// /usr/local/cuda-<version>/compat.
+type Compat struct {
+	Read      bool            `json:"read"` // every folder was looked into, so that no library means none
+	Why       string          `json:"why,omitempty"`
+	Libraries []CompatLibrary `json:"libraries,omitempty"`
+}
+
+// CompatLibrary is one libcuda in an image.
+type CompatLibrary struct {
+	Path    string `json:"path"`              // as the container sees it
+	Version string `json:"version,omitempty"` // of the driver it came with (550.54.15), "" when its name has none
+}
+
+// CompatFolders returns the folders beside /usr/local/cuda*/compat in which an image may keep a libcuda by its
+// environment: _CUDA_COMPAT_PATH (NGC images) and the entries of LD_LIBRARY_PATH.
+func CompatFolders(env []string) []string {
+	var compat, libraries string
+	for _, entry := range env {
+		switch key, value, _ := strings.Cut(entry, "="); key {
+		case "_CUDA_COMPAT_PATH":
+			compat = value
+		case "LD_LIBRARY_PATH":
+			libraries = value
+		}
+	}
+	var folders []string
+	for _, folder := range append([]string{compat}, strings.Split(libraries, ":")...) {
+		folder = path.Clean(folder)
+		// The toolkit's stubs are for linking only, and are no driver library.
+		if path.IsAbs(folder) && path.Base(folder) != "stubs" && !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	return folders[:min(len(folders), maxFolders)]
+}
+
+// compatLine is what the child prints for one folder, and at the end.
+type compatLine struct {
+	Folder    string          `json:"folder,omitempty"`
+	Libraries []CompatLibrary `json:"libraries,omitempty"`
+	Error     string          `json:"error,omitempty"`
+	Done      bool            `json:"done,omitempty"`
+}
+
+// ReadCompat looks for libcuda in /usr/local/cuda*/compat of a root file system (with lib and lib.real below it,
+// as NGC images have them) and in more folders, as CompatFolders gives them. It can block where the file system
+// can.
+func ReadCompat(root *oci.Rootfs, folders ...string) Compat {
+	var fold compatFold
+	readCompat(root, folders, func(line compatLine) error {
+		fold.add(line)
+		return nil
+	})
+	return fold.result()
+}
+
+// readCompat tells of each folder as it goes, so that a deadline keeps what was read; it ends when tell fails.
+func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
+	folders, err := compatFolders(root, more)
+	if err != nil && tell(compatLine{Folder: "/usr/local", Error: err.Error()}) != nil {
+		return
+	}
+	var seen []fs.FileInfo
+	for _, folder := range folders {
+		if len(seen) == maxFolders {
+			_ = tell(compatLine{Error: fmt.Sprintf("more than %d folders", maxFolders)})
+			break
+		}
+		line, info := lookIntoFolder(root, folder, seen)
+		if info != nil {
+			seen = append(seen, info)
+		} else if line.Error == "" {
+			continue // absent, or the same folder under another name
+		}
+		if tell(line) != nil {
+			return
+		}
+	}
+	_ = tell(compatLine{Done: true})
+}
+
+// compatFolders lists the folders to look into; with an error those below /usr/local are not complete.
+func compatFolders(root *oci.Rootfs, more []string) ([]string, error) {
+	names, err := root.ReadDir("/usr/local", maxLocal)
+	if absent(err) {
+		err = nil
+	}
+	slices.Sort(names)
+	var folders []string
+	for _, name := range names {
+		if strings.HasPrefix(name, "cuda") {
+			folders = append(folders, withLibraries("/usr/local/"+name+"/compat")...)
+		}
+	}
+	for _, folder := range more {
+		folders = append(folders, withLibraries(folder)...)
+	}
+	return folders, err
+}
+
+func withLibraries(folder string) []string {
+	return []string{folder, folder + "/lib", folder + "/lib.real"}
+}
+
+// lookIntoFolder returns no info for a folder that is absent or already seen (/usr/local/cuda is a link to
+// /usr/local/cuda-12.4).
+func lookIntoFolder(root *oci.Rootfs, folder string, seen []fs.FileInfo) (compatLine, fs.FileInfo) {
+	line := compatLine{Folder: folder}
+	info, err := root.Stat(folder)
+	if absent(err) {
+		return line, nil
+	}
+	if err == nil && slices.ContainsFunc(seen, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
+		return line, nil
+	}
+	var names []string
+	if err == nil {
+		names, err = root.ReadDir(folder, maxFolder)
+	}
+	if err != nil {
+		line.Error = err.Error()
+	}
+	line.Libraries = libcudas(root, folder, names)
+	return line, info
+}
+
+// libcudas keeps the files named libcuda.so.<version>. libcuda.so.1 and libcuda.so are links to one of these; they
+// count only where there is none, as a library of unknown version.
+func libcudas(root *oci.Rootfs, folder string, names []string) []CompatLibrary {
+	slices.Sort(names)
+	var versioned, links []CompatLibrary
+	for _, name := range names {
+		suffix, ok := strings.CutPrefix(name, "libcuda.so")
+		if !ok || suffix != "" && suffix[0] != '.' {
+			continue
+		}
+		library := CompatLibrary{Path: folder + "/" + name, Version: strings.TrimPrefix(suffix, ".")}
+		if info, err := root.Stat(library.Path); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+			continue // a dangling link gives the container nothing
+		}
+		if strings.Contains(library.Version, ".") {
+			versioned = append(versioned, library)
+		} else if links == nil {
+			library.Version = ""
+			links = append(links, library)
+		}
+	}
+	if versioned == nil {
+		versioned = links
+	}
+	return versioned[:min(len(versioned), maxCompatFound)]
+}
+
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// FoldCompat puts together what the child printed, one JSON object a line. Without its last line, or with an
+// error in one, the libraries found are kept and Read stays false.
+func FoldCompat(lines [][]byte) Compat {
+	var fold compatFold
+	for _, text := range lines {
+		var line compatLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			fold.fail(fmt.Sprintf("unreadable line %.60q", text))
+			continue
+		}
+		fold.add(line)
+	}
+	return fold.result()
+}
+
+type compatFold struct {
+	compat Compat
+	done   bool
+}
+
+func (f *compatFold) fail(why string) {
+	if f.compat.Why == "" {
+		f.compat.Why = why
+	}
+}
+
+func (f *compatFold) add(line compatLine) {
+	f.done = f.done || line.Done
+	if line.Error != "" {
+		f.fail(line.Error)
+	}
+	for _, library := range line.Libraries {
+		if len(f.compat.Libraries) < maxCompatFound && !slices.Contains(f.compat.Libraries, library) {
+			f.compat.Libraries = append(f.compat.Libraries, library)
+		}
+	}
+}
+
+func (f *compatFold) result() Compat {
+	if !f.done {
+		f.fail("the look into the root file system did not end")
+	}
+	f.compat.Read = f.compat.Why == ""
+	return f.compat
+}

@@ -1,0 +1,31 @@
+package image
+
+import "gpu-preflight/oci"
+
+// Requirements is what an image needs of its host: what it declares, and what was found in it. What could not be
+// read says so; nothing is judged here.
+type Requirements struct {
+	Declared
+	Compat   Compat     `json:"compat"`
+	Evidence []Evidence `json:"evidence,omitempty"`
+}
+
+// Evidence is one sign of the CUDA version that an image's software was built for.
+type Evidence struct {
+	Kind    string `json:"kind"`            // env
+	Version string `json:"version"`         // CUDA version as written there: 12.4.1
+	Path    string `json:"path,omitempty"`  // the variable or file it stands in
+	Certain bool   `json:"certain"`         // it proves what will be run, not only what lies there
+	Stack   string `json:"stack,omitempty"` // signs of different stacks are alternatives: the lowest need counts
+}
+
+// FromContainer reads the requirements that a container's environment declares, without any I/O. Compat stays
+// unread: the look into the root file system is ChildMain's.
+func FromContainer(c *oci.Container) Requirements {
+	r := Requirements{Declared: FromEnv(c.Env), Compat: Compat{Why: "the root file system was not looked into"}}
+	if r.CUDAVersion != "" {
+		// A base image's variable outlives what is installed over it, so it proves nothing about what runs.
+		r.Evidence = []Evidence{{Kind: "env", Version: r.CUDAVersion, Path: cudaVersionEnv}}
+	}
+	return r
+}
