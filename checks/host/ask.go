@@ -1,0 +1,97 @@
+package host
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// plan is what NVML is asked about.
+type plan struct {
+	all   bool     // every GPU, by index
+	buses []string // these
+	left  []GPU    // GPUs that were asked for and are left alone, and why
+}
+
+// planGPUs decides which GPUs NVML is asked about: those asked for, and of them only those that the driver holds
+// initialised. A handle of another one would initialise it, 1 to 3 s each, and the container would pay again
+// (NVIDIA's driver persistence documentation). WSL and Jetson have no list of their own and always-on GPUs.
+func planGPUs(o Options, f *Facts) plan {
+	if f.Platform.DXG.Value || f.Platform.Tegra.Value {
+		return plan{all: true}
+	}
+	if !f.ProcGPUs.Known() {
+		return plan{all: o.AskAll}
+	}
+	var p plan
+	wanted := wantedGPUs(o.Asked, f.ProcGPUs.Value)
+	for i, gpu := range f.ProcGPUs.Value {
+		switch {
+		case !wanted[i]:
+		case gpu.Excluded:
+			p.left = append(p.left, GPU{Bus: gpu.Bus, NotAsked: "excluded by the driver's configuration"})
+		case !gpu.Resident && !o.AskAll:
+			p.left = append(p.left, GPU{Bus: gpu.Bus, NotAsked: "not resident: it would have to be initialised first"})
+		case len(p.buses) < maxGPUs:
+			p.buses = append(p.buses, gpu.Bus)
+		}
+	}
+	return p
+}
+
+// wantedGPUs marks the GPUs that the names mean. A name that cannot be resolved here (a MIG device's own UUID, the
+// UUID of a GPU that shows none) may mean any of them: all are marked. An index or minor that no GPU has means none.
+func wantedGPUs(asked []string, gpus []ProcGPU) []bool {
+	wanted := make([]bool, len(gpus))
+	if asked == nil {
+		asked = []string{"all"}
+	}
+	for _, name := range asked {
+		match := matcher(name)
+		for i, index := 0, 0; i < len(gpus); i++ {
+			wanted[i] = wanted[i] || match(gpus[i], index)
+			if !gpus[i].Excluded {
+				index++ // NVML counts in the order of the bus, without excluded ones
+			}
+		}
+		if isUUID(name) && !slices.Contains(wanted, true) {
+			for i := range wanted {
+				wanted[i] = true
+			}
+		}
+	}
+	return wanted
+}
+
+func isUUID(name string) bool {
+	return strings.HasPrefix(name, "GPU-") || strings.HasPrefix(name, "MIG-")
+}
+
+// matcher tells whether a GPU, and the index it has, is meant by a name: "all", a bus id, GPU-<uuid>,
+// MIG-GPU-<uuid>/1/0, an index, <index>:<MIG index>, or minor:<minor>.
+func matcher(name string) func(ProcGPU, int) bool {
+	none := func(ProcGPU, int) bool { return false }
+	if name == "all" {
+		return func(ProcGPU, int) bool { return true }
+	}
+	if bus, ok := normalBus(name); ok {
+		return func(g ProcGPU, _ int) bool { return g.Bus == bus }
+	}
+	if text, ok := strings.CutPrefix(name, "minor:"); ok {
+		minor, err := strconv.Atoi(text)
+		if err != nil || minor < 0 {
+			return none
+		}
+		return func(g ProcGPU, _ int) bool { return g.Minor == minor }
+	}
+	if isUUID(name) {
+		uuid, _, _ := strings.Cut(strings.TrimPrefix(name, "MIG-"), "/")
+		return func(g ProcGPU, _ int) bool { return g.UUID != "" && strings.EqualFold(g.UUID, uuid) }
+	}
+	number, _, _ := strings.Cut(name, ":")
+	wanted, err := strconv.Atoi(number)
+	if err != nil {
+		return none
+	}
+	return func(g ProcGPU, index int) bool { return !g.Excluded && index == wanted }
+}

@@ -1,0 +1,146 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gpu-preflight/checks/fact"
+)
+
+// HelperName is the program that asks NVML.
+const HelperName = "gpu-preflight-nvml"
+
+// AskAllLine is what the helper's standard input says to ask every GPU; any other line is a bus id.
+const AskAllLine = "all"
+
+// askNVML asks the chosen library through the helper. The helper starts at once; which GPUs to ask it is told
+// through a pipe, as soon as plans has that.
+func askNVML(ctx context.Context, o Options, c choice, plans <-chan plan) NVML {
+	n := NVML{Library: c.library(), Root: c.root}
+	if c.root == "" {
+		n.slots().rest(c.why)
+		n.GPUs = (<-plans).left
+		return n
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		n.slots().rest(err.Error())
+		return n
+	}
+	defer read.Close()
+	told := make(chan plan, 1)
+	go func() {
+		defer write.Close()
+		p := <-plans // it comes: the reader ends with the same deadline
+		_, _ = write.WriteString(p.lines())
+		told <- p
+	}()
+	var got answers
+	err = RunChild(ctx, Child{
+		Path: o.Helper, Args: []string{"--library", c.file}, Name: "nvml", RunDir: o.RunDir, Stdin: read,
+	}, func(data []byte) {
+		if line, ok := parseLine(data); ok {
+			got.take(&n, line)
+		}
+	})
+	got.finish(&n, <-told, o.ended(err))
+	return n
+}
+
+// library is the file that is loaded, as a fact: none found is a known absence, none that may be loaded is not.
+func (c choice) library() fact.Fact[string] {
+	switch {
+	case c.root != "":
+		return fact.Of(c.path, "driver root "+c.root)
+	case c.none:
+		return fact.Of("", "the driver roots")
+	default:
+		return fact.Missing[string]("the driver roots", c.why)
+	}
+}
+
+func (p plan) lines() string {
+	if p.all {
+		return AskAllLine + "\n"
+	}
+	var b strings.Builder
+	for _, bus := range p.buses {
+		b.WriteString(bus + "\n")
+	}
+	return b.String()
+}
+
+// ended is why a child's remaining facts are unknown.
+func (o Options) ended(err error) string {
+	switch {
+	case err == nil:
+		return "not answered"
+	case errors.Is(err, ErrTimeout):
+		return "no answer within " + o.NVMLTimeout.String()
+	default:
+		return err.Error()
+	}
+}
+
+// answers collects the GPUs by the keys that the helper uses.
+type answers struct {
+	keys []string
+	gpus []GPU
+}
+
+func (a *answers) gpu(key string) *GPU {
+	i := slices.Index(a.keys, key)
+	if i < 0 {
+		i = len(a.keys)
+		a.keys = append(a.keys, key)
+		a.gpus = append(a.gpus, GPU{})
+		if bus, ok := normalBus(key); ok {
+			a.gpus[i].Bus = bus
+		}
+	}
+	return &a.gpus[i]
+}
+
+// maxGPUs bounds how many GPUs a helper may tell of.
+const maxGPUs = 256
+
+func (a *answers) take(n *NVML, line Line) {
+	switch {
+	case line.GPU == "":
+		n.slots().fold(line)
+	case len(a.gpus) >= maxGPUs:
+	case line.Name == "bus":
+		var bus fact.Fact[string]
+		if bus.UnmarshalJSON(line.Fact) == nil {
+			a.gpu(line.GPU).Bus, _ = normalBus(bus.Value)
+		}
+	default:
+		a.gpu(line.GPU).slots().fold(line)
+	}
+}
+
+// finish makes unknown what was not answered, and adds the GPUs that were asked in vain or left alone.
+func (a *answers) finish(n *NVML, p plan, why string) {
+	if n.Init.Known() && n.Init.Value != NVMLSuccess {
+		why = "nvmlInit returned " + strconv.Itoa(n.Init.Value)
+	}
+	n.slots().rest(why)
+	for _, bus := range p.buses {
+		a.gpu(bus)
+	}
+	for i := range a.gpus {
+		gpu := &a.gpus[i]
+		left := why
+		if gpu.Handle.Known() && gpu.Handle.Value != NVMLSuccess {
+			left = fmt.Sprintf("no handle: NVML returned %d", gpu.Handle.Value)
+		}
+		gpu.slots().rest(left)
+	}
+	n.GPUs = append(a.gpus, p.left...)
+	slices.SortStableFunc(n.GPUs, func(x, y GPU) int { return strings.Compare(x.Bus, y.Bus) })
+}

@@ -1,0 +1,212 @@
+package host
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"gpu-preflight/checks/fact"
+)
+
+// Options say what Gather reads and from where.
+type Options struct {
+	Root        string        // the host's top folder; empty: /. Below any other this machine's own NVML is never asked
+	Asked       []string      // GPUs asked for: bus ids, UUIDs, MIG names, indexes, minor:N; nil: all
+	AskAll      bool          // ask GPUs that are not resident too, which initialises them; search all processes
+	NVMLLibrary string        // the libnvidia-ml to load, whatever the driver roots hold
+	DriverRoot  string        // the driver root that the launch uses; chooses among known ones only
+	NVMLTimeout time.Duration // for each child; 0: 2 s. ctx bounds the whole
+	Helper      string        // gpu-preflight-nvml; empty: beside the program, else in /usr/libexec/gpu-preflight
+	Self        string        // the program that is the reader child; empty: this one
+	RunDir      string        // where hung children are noted; empty: /run/gpu-preflight
+}
+
+const (
+	defaultTimeout = 2 * time.Second
+	defaultRunDir  = "/run/gpu-preflight"
+	libexecHelper  = "/usr/libexec/gpu-preflight/" + HelperName
+)
+
+func (o Options) withDefaults() Options {
+	if o.NVMLTimeout <= 0 {
+		o.NVMLTimeout = defaultTimeout
+	}
+	if o.Self == "" {
+		o.Self = "/proc/self/exe"
+	}
+	if o.RunDir == "" {
+		o.RunDir = defaultRunDir
+	}
+	if o.Helper == "" {
+		o.Helper = FindHelper()
+	}
+	if o.Root != "" {
+		if full, err := filepath.Abs(o.Root); err == nil {
+			o.Root = full // a child starts in /
+		}
+	}
+	return o
+}
+
+// FindHelper returns where gpu-preflight-nvml is: beside this program, else in /usr/libexec/gpu-preflight, whether
+// or not it is there.
+func FindHelper() string {
+	if self, err := os.Readlink("/proc/self/exe"); err == nil {
+		beside := filepath.Join(filepath.Dir(self), HelperName)
+		if there, err := (tree{}).exists(beside); err == nil && there {
+			return beside
+		}
+	}
+	return libexecHelper
+}
+
+// Gather reads this host's facts. It returns when all are there or their time is over: the caller's ctx, and
+// NVMLTimeout for each child. It never fails; what could not be read is unknown, with the reason.
+func Gather(ctx context.Context, o Options) Facts {
+	o = o.withDefaults()
+	t := newTree(o.Root)
+	f := Facts{Schema: Schema}
+	plans := make(chan plan, 1)
+	var wg sync.WaitGroup
+	limited, cancel := context.WithTimeout(ctx, o.NVMLTimeout)
+	defer cancel()
+	wg.Go(func() { readHost(limited, o, &f, plans) })
+	f.Driver = t.driver()
+	library := t.choose(o, f.Driver.Version.Value)
+	wg.Go(func() { f.NVML = askNVML(limited, o, library, plans) })
+	f.Majors = t.majors()
+	f.Uptime = t.uptime()
+	found := t.readDaemons(f.Uptime, o.AskAll)
+	wg.Wait()
+	f.placeDaemons(found)
+	if f.stale() {
+		f.again(ctx, o, t)
+	}
+	if f.wantsManagerVersion(o) {
+		readVersions(ctx, o, f.Fabric.Manager.Value)
+	}
+	return f
+}
+
+// placeDaemons puts the daemons where they belong. From inside another pid namespace their absence is not known.
+func (f *Facts) placeDaemons(found daemons) {
+	hidden := f.Platform.InitialPIDNamespace.Known() && !f.Platform.InitialPIDNamespace.Value
+	for comm, target := range map[string]*fact.Fact[[]Process]{
+		commManager: &f.Fabric.Manager, commSubnet: &f.Fabric.SubnetManager, commPersistenced: &f.Persistenced,
+	} {
+		*target = found[comm]
+		if hidden && target.Known() && len(target.Value) == 0 {
+			*target = fact.Missing[[]Process]("/proc", "processes of the host cannot be seen from this pid namespace")
+		}
+	}
+}
+
+// readHost runs the reader child and tells which GPUs to ask as soon as that can be decided.
+func readHost(ctx context.Context, o Options, f *Facts, plans chan<- plan) {
+	slots, decided := f.readerSlots(), false
+	err := RunChild(ctx, readerChild(o), func(data []byte) {
+		line, ok := parseLine(data)
+		if !ok {
+			return
+		}
+		slots.fold(line)
+		if !decided && !f.ProcGPUs.IsZero() && !f.Platform.DXG.IsZero() && !f.Platform.Tegra.IsZero() {
+			decided = true
+			plans <- planGPUs(o, f)
+		}
+	})
+	slots.rest(o.ended(err))
+	if !decided {
+		plans <- planGPUs(o, f)
+	}
+}
+
+func readerChild(o Options, args ...string) Child {
+	top := o.Root
+	if top == "" {
+		top = "/"
+	}
+	return Child{Path: o.Self, Argv0: ReaderName, Args: slices.Concat([]string{top}, args), Name: "host", RunDir: o.RunDir}
+}
+
+// stale tells that the host may look otherwise now than before NVML was asked: the driver is loaded and its nodes
+// are made on demand, so an absence counts only if it is seen afterwards.
+func (f *Facts) stale() bool {
+	if !f.NVML.Init.Known() || f.Platform.DXG.Value || f.Platform.Tegra.Value {
+		return false
+	}
+	if f.Driver.Version.Known() && f.Driver.Version.Value == "" {
+		return true
+	}
+	if !f.Nodes.Known() {
+		return false
+	}
+	minors := []int{controlMinor}
+	for _, gpu := range f.ProcGPUs.Value {
+		if gpu.Minor >= 0 && !gpu.Excluded {
+			minors = append(minors, gpu.Minor)
+		}
+	}
+	for _, minor := range minors {
+		if !slices.ContainsFunc(f.Nodes.Value, func(n Node) bool { return n.Major == nvidiaMajor && n.Minor == minor }) {
+			return true
+		}
+	}
+	return false
+}
+
+// The driver's fixed character major, and the minor of /dev/nvidiactl (nv-linux.h).
+const (
+	nvidiaMajor  = 195
+	controlMinor = 255
+)
+
+// again reads once more what NVML's start may have changed.
+func (f *Facts) again(ctx context.Context, o Options, t tree) {
+	ctx, cancel := context.WithTimeout(ctx, o.NVMLTimeout)
+	defer cancel()
+	var second Facts
+	plans := make(chan plan, 1)
+	readHost(ctx, o, &second, plans)
+	f.Driver, f.Majors = t.driver(), t.majors()
+	f.Nodes, f.ProcGPUs, f.PCI, f.Params = second.Nodes, second.ProcGPUs, second.PCI, second.Params
+	f.MIGCaps, f.Fabric.Switches = second.MIGCaps, second.Fabric.Switches
+}
+
+// wantsManagerVersion tells whether Fabric Manager's version is worth another child: it explains a fabric that is
+// not ready, and never decides.
+func (f *Facts) wantsManagerVersion(o Options) bool {
+	if len(f.Fabric.Manager.Value) == 0 {
+		return false
+	}
+	return o.AskAll || slices.ContainsFunc(f.NVML.GPUs, func(gpu GPU) bool {
+		state := gpu.Fabric.Value
+		return state.State == FabricNotStarted || state.State == FabricInProgress || (state.State == FabricCompleted && state.Status != 0)
+	})
+}
+
+// readVersions fills in the versions of running programs, in a child: their files may lie in a container's
+// file system.
+func readVersions(ctx context.Context, o Options, processes []Process) {
+	ctx, cancel := context.WithTimeout(ctx, o.NVMLTimeout)
+	defer cancel()
+	versions := make([]fact.Fact[string], len(processes))
+	wanted, pids := slots{}, []string{}
+	for i := range processes[:min(len(processes), 8)] {
+		pid := strconv.Itoa(processes[i].PID)
+		wanted["version:"+pid] = &versions[i]
+		pids = append(pids, pid)
+	}
+	_ = RunChild(ctx, readerChild(o, pids...), func(data []byte) { // an unknown version stays empty
+		if line, ok := parseLine(data); ok {
+			wanted.fold(line)
+		}
+	})
+	for i := range processes {
+		processes[i].Version = versions[i].Value
+	}
+}

@@ -1,0 +1,166 @@
+//go:build cgo
+
+package nvml
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"gpu-preflight/checks/fact"
+	"gpu-preflight/checks/host"
+)
+
+// asker asks one library and tells each answer at once.
+type asker struct {
+	lib nvml.Interface
+	out *host.Emitter
+}
+
+// Ask loads the library, starts NVML and tells what it says of the host; then it reads from more which GPUs to
+// ask (a bus id a line, or host.AskAllLine) and tells what it says of each, after those in buses. nvmlInit
+// initialises no GPU; the handle call does.
+func Ask(library string, buses []string, more io.Reader, out *host.Emitter) {
+	a := asker{lib: nvml.New(nvml.WithLibraryPath(library)), out: out}
+	code := a.lib.Init()
+	out.Emit("", "init", fact.Of(int(code), "nvmlInit_v2"))
+	if code != nvml.SUCCESS {
+		return
+	}
+	out.Emit("", "driver", ask(a, "nvmlSystemGetDriverVersion", a.lib.SystemGetDriverVersion))
+	out.Emit("", "cuda", a.cuda())
+	out.Emit("", "count", ask(a, "nvmlDeviceGetCount_v2", a.lib.DeviceGetCount))
+	for _, bus := range buses {
+		a.byBus(bus)
+	}
+	lines := bufio.NewScanner(io.LimitReader(more, 64<<10))
+	for lines.Scan() {
+		if lines.Text() == host.AskAllLine {
+			a.everyOne()
+		} else {
+			a.byBus(lines.Text())
+		}
+	}
+}
+
+// ask makes one call, if the library has it: a symbol that it lacks would end the process with status 127.
+func ask[T any](a asker, symbol string, call func() (T, nvml.Return)) fact.Fact[T] {
+	if !a.has(symbol) {
+		return fact.Missing[T](symbol, "this library does not have it")
+	}
+	value, code := call()
+	if code != nvml.SUCCESS {
+		return missing[T](a, symbol, code)
+	}
+	return fact.Of(value, symbol)
+}
+
+func missing[T any](a asker, symbol string, code nvml.Return) fact.Fact[T] {
+	text := "unknown error"
+	if a.has("nvmlErrorString") {
+		text = code.Error()
+	}
+	return fact.Missing[T](symbol, fmt.Sprintf("NVML returned %d (%s)", int(code), text))
+}
+
+func (a asker) has(symbol string) bool { return a.lib.Extensions().LookupSymbol(symbol) == nil }
+
+// cuda is the kernel driver's CUDA version. The call of the name with _v2 asks the kernel driver; the older one,
+// which go-nvml does not make, asks whatever libcuda is found.
+func (a asker) cuda() fact.Fact[string] {
+	return ask(a, "nvmlSystemGetCudaDriverVersion_v2", func() (string, nvml.Return) {
+		version, code := a.lib.SystemGetCudaDriverVersion_v2()
+		return fmt.Sprintf("%d.%d", version/1000, version%1000/10), code
+	})
+}
+
+func (a asker) byBus(bus string) {
+	const symbol = "nvmlDeviceGetHandleByPciBusId_v2"
+	if !a.has(symbol) {
+		a.out.Emit(bus, "handle", fact.Missing[int](symbol, "this library does not have it"))
+		return
+	}
+	device, code := a.lib.DeviceGetHandleByPciBusId(bus)
+	a.device(bus, symbol, device, code)
+}
+
+// maxDevices bounds a count that is nonsense.
+const maxDevices = 256
+
+func (a asker) everyOne() {
+	const symbol = "nvmlDeviceGetHandleByIndex_v2"
+	count, code := a.lib.DeviceGetCount()
+	if code != nvml.SUCCESS || !a.has(symbol) {
+		return
+	}
+	for i := range min(count, maxDevices) {
+		key := "#" + strconv.Itoa(i)
+		device, code := a.lib.DeviceGetHandleByIndex(i)
+		if code == nvml.SUCCESS {
+			a.out.Emit(key, "bus", a.bus(device))
+		}
+		a.device(key, symbol, device, code)
+	}
+}
+
+func (a asker) bus(device nvml.Device) fact.Fact[string] {
+	return ask(a, "nvmlDeviceGetPciInfo_v3", func() (string, nvml.Return) {
+		info, code := device.GetPciInfo()
+		return text(info.BusId[:]), code
+	})
+}
+
+// text is a C string in an array.
+func text[C int8 | uint8](chars []C) string {
+	var out []byte
+	for _, c := range chars {
+		if c == 0 {
+			break
+		}
+		out = append(out, byte(c))
+	}
+	return string(out)
+}
+
+// device tells everything about one GPU.
+func (a asker) device(key, symbol string, device nvml.Device, code nvml.Return) {
+	emit := func(name string, value json.Marshaler) { a.out.Emit(key, name, value) }
+	emit("handle", fact.Of(int(code), symbol))
+	if code != nvml.SUCCESS {
+		return
+	}
+	emit("index", ask(a, "nvmlDeviceGetIndex", device.GetIndex))
+	emit("minor", ask(a, "nvmlDeviceGetMinorNumber", device.GetMinorNumber))
+	emit("uuid", ask(a, "nvmlDeviceGetUUID", device.GetUUID))
+	emit("name", ask(a, "nvmlDeviceGetName", device.GetName))
+	emit("brand", ask(a, "nvmlDeviceGetBrand", func() (string, nvml.Return) {
+		brand, code := device.GetBrand()
+		return brandWord(brand), code
+	}))
+	emit("capability", ask(a, "nvmlDeviceGetCudaComputeCapability", func() (string, nvml.Return) {
+		major, minor, code := device.GetCudaComputeCapability()
+		return fmt.Sprintf("%d.%d", major, minor), code
+	}))
+	mig := a.mig(device)
+	emit("mig", mig)
+	emit("instances", a.instances(device, mig))
+	emit("fabric", a.fabric(device))
+}
+
+// brands are NVML's words (nvml.h, NVML_BRAND_*) by number.
+var brands = []string{
+	"UNKNOWN", "QUADRO", "TESLA", "NVS", "GRID", "GEFORCE", "TITAN", "NVIDIA_VAPPS", "NVIDIA_VPC", "NVIDIA_VCS",
+	"NVIDIA_VWS", "NVIDIA_CLOUD_GAMING", "QUADRO_RTX", "NVIDIA_RTX", "NVIDIA", "GEFORCE_RTX", "TITAN_RTX",
+	"NVIDIA_DLA", "NVIDIA_VGAMEDEV", "NVIDIA_NPU",
+}
+
+func brandWord(brand nvml.BrandType) string {
+	if brand < 0 || int(brand) >= len(brands) {
+		return "BRAND_" + strconv.Itoa(int(brand))
+	}
+	return brands[brand]
+}

@@ -1,0 +1,90 @@
+package host
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReaderName is argv[0] of the reader child: the program itself, started again.
+const ReaderName = "gpu-preflight-host"
+
+// ChildMain does the reader child's work when argv[0] says so, and reports the exit status. Every program that
+// calls Gather calls it before anything else, and so does the TestMain of its tests.
+func ChildMain(argv []string) (code int, handled bool) {
+	if len(argv) == 0 || argv[0] != ReaderName {
+		return 0, false
+	}
+	CloseInherited()
+	if len(argv) < 2 {
+		return 2, true
+	}
+	emitter := NewEmitter(os.Stdout)
+	t := newTree(argv[1])
+	if len(argv) > 2 {
+		t.readVersions(emitter, argv[2:])
+	} else {
+		t.readAll(emitter)
+	}
+	return 0, true
+}
+
+// CloseInherited closes every descriptor but the first three: a child's first act, before the Go runtime has
+// opened any of its own.
+func CloseInherited() {
+	const last = 1<<32 - 1
+	if unix.CloseRange(3, last, 0) == nil {
+		return
+	}
+	names, err := tree{}.names("/proc/self/fd") // before Linux 5.9
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name); err == nil && fd > 2 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// readAll tells every fact of the reader. What may hang in the driver, in the PCI bus or in a file system is read
+// side by side, so that one hang hides only its own.
+func (t tree) readAll(e *Emitter) {
+	emit := func(name string, value json.Marshaler) { e.Emit("", name, value) }
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		emit("proc_gpus", t.procGPUs())
+		emit("mig_caps", t.migCaps())
+		emit("params", t.params())
+	})
+	wg.Go(func() {
+		pci := t.pci()
+		emit("pci", pci)
+		emit("switches", t.switches(pci))
+	})
+	wg.Go(func() {
+		emit("libraries", t.libraries())
+		emit("manager_config", t.managerConfig())
+		emit("os", t.os())
+	})
+	emit("dxg", t.isThere("/dev/dxg"))
+	emit("tegra", t.tegra())
+	emit("nodes", t.nodes())
+	emit("proc_driver", t.isThere("/proc/driver"))
+	emit("initial_pid_ns", t.inInitialPIDNamespace())
+	emit("kernel", t.kernel())
+	emit("hypervisor", t.hypervisor())
+	wg.Wait()
+}
+
+// readVersions tells the versions of running programs, named by their process ids.
+func (t tree) readVersions(e *Emitter, pids []string) {
+	for _, text := range pids {
+		if pid, err := strconv.Atoi(text); err == nil && pid > 0 {
+			e.Emit("", "version:"+text, t.programVersion(pid))
+		}
+	}
+}
