@@ -4,7 +4,6 @@ package fact
 
 import (
 	"encoding/json"
-	"fmt"
 )
 
 // Fact is a value that was read from Source, or the reason why it could not be read. It is known when Source
@@ -60,6 +59,19 @@ func (f Fact[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(unknown{f.Why(), ""})
 }
 
+// DecodeError is a fact of the wrong shape. JSON is its text, by which a reader of a larger document finds the
+// place.
+type DecodeError struct {
+	JSON []byte
+	Err  error
+}
+
+// Error says what is wrong with the fact.
+func (e *DecodeError) Error() string { return "fact: " + e.Err.Error() }
+
+// Unwrap is what the decoder said.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
 // UnmarshalJSON reads both forms. A value without a source is given the source "given".
 func (f *Fact[T]) UnmarshalJSON(data []byte) error {
 	var wire struct {
@@ -68,7 +80,7 @@ func (f *Fact[T]) UnmarshalJSON(data []byte) error {
 		Unknown string `json:"unknown"`
 	}
 	if err := json.Unmarshal(data, &wire); err != nil {
-		return fmt.Errorf("fact: %w", err)
+		return &DecodeError{JSON: data, Err: err}
 	}
 	*f = Fact[T]{Source: wire.Source, Unknown: wire.Unknown}
 	switch {
