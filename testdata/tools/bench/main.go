@@ -1,0 +1,58 @@
+// Bench prints what a launch costs with gpu-preflight, side by side with a static Go program that does nothing:
+// the programs take turns, so that whatever else the machine does falls on all of them alike. It only prints;
+// it is no test.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder of the programs")
+	tools := flag.String("tools", ".cache/tools", "folder of noop")
+	nvml := flag.String("nvml", "testdata/nvml/nvml.c", "source of the fake NVML library")
+	rounds := flag.Int("rounds", 200, "how often each program runs")
+	flag.Parse()
+	if err := run(context.Background(), *bin, *tools, *nvml, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+}
+
+func run(ctx context.Context, bin, tools, nvml string, rounds int) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s := scene{dir: dir}
+	if s.bin, err = filepath.Abs(bin); err != nil {
+		return err
+	}
+	if s.noop, err = filepath.Abs(filepath.Join(tools, "noop")); err != nil {
+		return err
+	}
+	if err = s.build(ctx, nvml); err != nil {
+		return err
+	}
+	programs := s.programs()
+	for i := range programs { // a first run each: page cache, and does it do what it is measured for?
+		if err := programs[i].check(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("%d rounds, the programs taking turns\n\n", rounds)
+	for range rounds {
+		for i := range programs {
+			if err := programs[i].time(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	printTimes(os.Stdout, programs)
+	return printSizes(ctx, os.Stdout, dir, programs)
+}
