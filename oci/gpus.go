@@ -39,6 +39,8 @@ type GPURequest struct {
 	DriverRoot string // driver root of the toolkit's configuration, where NVIDIA's hook or runtime acts; else ""
 	// NVIDIAHook: NVIDIA's own hook is in the final configuration and acts, so that it judges NVIDIA_REQUIRE_*.
 	NVIDIAHook bool
+	// DisableRequire is the toolkit's disable-require: NVIDIA's own hook then judges no NVIDIA_REQUIRE_*.
+	DisableRequire bool
 	// Capabilities are the words of NVIDIA_DRIVER_CAPABILITIES; none when it is not set (NVIDIA's default is
 	// utility,compute, and all for a legacy image).
 	Capabilities []string
@@ -131,7 +133,7 @@ func (f *finder) byToolkit() bool {
 	}
 	f.give(route, append([]string{why + asked(names)}, note...)...)
 	f.request.All, f.request.Devices = all, devices
-	f.request.DriverRoot = t.driverRoot()
+	f.request.DriverRoot, f.request.DisableRequire = t.driverRoot(), t.DisableRequire
 	return true
 }
 
