@@ -10,7 +10,7 @@ var cudaDriverVersion = Check{
 	ID:    "cuda-driver-version",
 	Title: "the driver runs the CUDA that the image brings",
 	Layer: Image,
-	Why:   `CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`,
+	Why:   insufficient,
 	CUDA:  []int{35, 222},
 	Links: []string{"https://docs.nvidia.com/deploy/cuda-compatibility/"},
 	After: []string{"driver-loaded", "cuda-requirement"},

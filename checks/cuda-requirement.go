@@ -7,6 +7,9 @@ import (
 	"gpu-preflight/oci/image"
 )
 
+// insufficient is what becomes of a CUDA that the driver does not serve.
+const insufficient = `CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`
+
 // The image's author says in NVIDIA_REQUIRE_* what driver the software needs. NVIDIA's own hook refuses an
 // unmet expression (mode declared); CDI and just-in-time CDI judge nothing (NVIDIA/nvidia-container-toolkit
 // #1470), and the expressions are stricter than NVIDIA's compatibility rules, so that outside NVIDIA's hook
@@ -15,7 +18,7 @@ var cudaRequirement = Check{
 	ID:    "cuda-requirement",
 	Title: "the driver meets what the image declares (NVIDIA_REQUIRE_*)",
 	Layer: Image,
-	Why:   `CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`,
+	Why:   insufficient,
 	CUDA:  []int{35},
 	Links: []string{
 		"https://github.com/NVIDIA/nvidia-container-toolkit/issues/1470",
@@ -37,6 +40,9 @@ var cudaRequirement = Check{
 		return worst.from(f.Host.NVML.CUDA.Source)
 	},
 }
+
+// insufficient is CUDA's own word for a driver that is too old.
+const insufficient = `CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`
 
 // rank orders what several requirements or GPUs found: the worst is reported.
 func rank(s Status) int {
@@ -141,14 +147,14 @@ func (f Facts) byAnswer(need cuda.Version, what string) Result {
 	case forward:
 		return pass("%s, and it runs %s", what, v.why).from(v.source)
 	case cannot:
-		return fail("%s", f.shortOf(what, v)).because(cudaRequirement.Why+"; "+v.why, 35).
+		return fail("%s", f.shortOf(what, v)).because(insufficient+"; "+v.why, 35).
 			fix(append(newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
 	case undecided:
 	}
 	if v.have.IsZero() {
 		return unknown("%s: %s", what, v.why)
 	}
-	return warn("%s", f.shortOf(what, v)).because(cudaRequirement.Why+" unless forward compatibility helps: "+v.why, 35).
+	return warn("%s", f.shortOf(what, v)).because(insufficient+" unless forward compatibility helps: "+v.why, 35).
 		fix(newerDriver(need)...).from(v.source)
 }
 
