@@ -7,9 +7,6 @@ import (
 	"gpu-preflight/oci/image"
 )
 
-// insufficient is what becomes of a CUDA that the driver does not serve.
-const insufficient = `CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`
-
 // The image's author says in NVIDIA_REQUIRE_* what driver the software needs. NVIDIA's own hook refuses an
 // unmet expression (mode declared); CDI and just-in-time CDI judge nothing (NVIDIA/nvidia-container-toolkit
 // #1470), and the expressions are stricter than NVIDIA's compatibility rules, so that outside NVIDIA's hook
