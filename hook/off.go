@@ -16,24 +16,23 @@ import (
 // not beyond a reboot.
 type Switch struct{ Etc, Run string }
 
-// DefaultSwitch is the switch of the host whose files lie below root, "" for this one.
-func DefaultSwitch(root string) Switch {
-	return Switch{
-		Etc: filepath.Join("/", root, "etc/gpu-preflight/disabled"),
-		Run: filepath.Join("/", root, "run/gpu-preflight/disabled"),
-	}
+// DefaultSwitch is where this host's switch lies.
+func DefaultSwitch() Switch {
+	return Switch{Etc: "/etc/gpu-preflight/disabled", Run: "/run/gpu-preflight/disabled"}
 }
 
-// Disabled tells whether launches pass unjudged on this host now.
-func Disabled(now time.Time) bool { return DefaultSwitch("").Disabled(now) }
+// Below is the switch of a host whose files lie below root.
+func (s Switch) Below(root string) Switch {
+	return Switch{Etc: filepath.Join(root, s.Etc), Run: filepath.Join(root, s.Run)}
+}
 
-// Disabled tells whether launches pass unjudged now.
-func (s Switch) Disabled(now time.Time) bool {
+// Off tells whether launches pass unjudged now.
+func (s Switch) Off(now time.Time) bool {
 	off, _ := s.State(now)
 	return off
 }
 
-// State tells whether launches pass unjudged now, and until when; the zero time means until SwitchOn. A file
+// State tells whether launches pass unjudged now, and until when; the zero time means until TurnOn. A file
 // that cannot be seen and one that has expired count as absent.
 func (s Switch) State(now time.Time) (off bool, until time.Time) {
 	if _, err := os.Stat(s.Etc); err == nil {
@@ -45,8 +44,8 @@ func (s Switch) State(now time.Time) (off bool, until time.Time) {
 	return false, time.Time{}
 }
 
-// SwitchOff lets every launch pass until now + d, or with d = 0 until SwitchOn.
-func (s Switch) SwitchOff(now time.Time, d time.Duration) error {
+// TurnOff lets every launch pass until now + d, or with d = 0 until TurnOn.
+func (s Switch) TurnOff(now time.Time, d time.Duration) error {
 	if d == 0 {
 		return touch(s.Etc)
 	}
@@ -57,8 +56,8 @@ func (s Switch) SwitchOff(now time.Time, d time.Duration) error {
 	return os.Chtimes(s.Run, until, until)
 }
 
-// SwitchOn judges launches again. That nothing was switched off is no error.
-func (s Switch) SwitchOn() error {
+// TurnOn judges launches again. That nothing was switched off is no error.
+func (s Switch) TurnOn() error {
 	var errs []error
 	for _, file := range []string{s.Etc, s.Run} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {

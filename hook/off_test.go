@@ -10,10 +10,10 @@ import (
 func TestSwitch(t *testing.T) {
 	now := time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 	do := map[string]func(Switch) error{
-		"off":    func(s Switch) error { return s.SwitchOff(now, 0) },
-		"off 1h": func(s Switch) error { return s.SwitchOff(now, time.Hour) },
-		"off 1m": func(s Switch) error { return s.SwitchOff(now, time.Minute) },
-		"on":     Switch.SwitchOn,
+		"off":    func(s Switch) error { return s.TurnOff(now, 0) },
+		"off 1h": func(s Switch) error { return s.TurnOff(now, time.Hour) },
+		"off 1m": func(s Switch) error { return s.TurnOff(now, time.Minute) },
+		"on":     Switch.TurnOn,
 	}
 	rows := []struct {
 		name  string
@@ -33,7 +33,7 @@ func TestSwitch(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			s := DefaultSwitch(t.TempDir())
+			s := DefaultSwitch().Below(t.TempDir())
 			for _, step := range row.steps {
 				if err := do[step](s); err != nil {
 					t.Fatal(err)
@@ -47,8 +47,8 @@ func TestSwitch(t *testing.T) {
 			if off != row.off || !until.Equal(want) {
 				t.Errorf("off %v until %v, want %v until %v", off, until, row.off, want)
 			}
-			if s.Disabled(now.Add(row.after)) != row.off {
-				t.Error("Disabled and State differ")
+			if s.Off(now.Add(row.after)) != row.off {
+				t.Error("Off and State differ")
 			}
 		})
 	}
@@ -60,14 +60,14 @@ func TestSwitchSaysWhatStopsIt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "etc"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := DefaultSwitch(dir)
-	if err := s.SwitchOff(time.Now(), 0); err == nil {
+	s := DefaultSwitch().Below(dir)
+	if err := s.TurnOff(time.Now(), 0); err == nil {
 		t.Error("no error")
 	}
-	if s.Disabled(time.Now()) {
+	if s.Off(time.Now()) {
 		t.Error("switched off")
 	}
-	if got := DefaultSwitch(""); got.Etc != "/etc/gpu-preflight/disabled" || got.Run != "/run/gpu-preflight/disabled" {
+	if got := DefaultSwitch(); got.Etc != "/etc/gpu-preflight/disabled" || got.Run != "/run/gpu-preflight/disabled" {
 		t.Errorf("the host's own files: %+v", got)
 	}
 }
