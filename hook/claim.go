@@ -1,0 +1,35 @@
+package hook
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// claim tells whether this launch path may wait for the container: where two judge one launch (shim and CDI
+// hook) only the first waits. A claim older than window belongs to an earlier launch of the same container.
+// Where the folder cannot be written everybody may wait.
+func claim(runDir, id string, window time.Duration) bool {
+	if id == "" {
+		return true
+	}
+	sum := sha256.Sum256([]byte(id))
+	path := filepath.Join(runDir, "launch-"+hex.EncodeToString(sum[:8]))
+	info, err := os.Lstat(path)
+	if err == nil && time.Since(info.ModTime()) < window {
+		return false
+	}
+	if err == nil {
+		_ = os.Remove(path)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return !errors.Is(err, fs.ErrExist)
+	}
+	_ = f.Close()
+	return true
+}

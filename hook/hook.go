@@ -1,0 +1,258 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gpu-preflight/checks"
+	"gpu-preflight/checks/host"
+	"gpu-preflight/hook/record"
+	"gpu-preflight/oci"
+	"gpu-preflight/oci/image"
+)
+
+// The two exit codes of hook and shim.
+const (
+	exitStart  = 0
+	exitRefuse = 1
+)
+
+// Options say how the hook was called.
+type Options struct {
+	Program            string // hook | runtime
+	Config             string // policy file
+	Root               string // the host's files are below it
+	NVMLLibrary        string
+	AboveNVIDIARuntime bool     // the next runtime is nvidia-container-runtime*, so config.json is not final
+	Ignored            []string // arguments that mean nothing to us, for the record
+	Switch             Switch   // the operator's off switch
+	RunDir             string
+	Began              time.Time
+}
+
+// Run is the hook: the container's state on stdin, the verdict as exit code, the refusal on stderr. An error of
+// ours never refuses: it is recorded, and the container starts.
+func Run(ctx context.Context, o Options, stdin io.Reader, stderr io.Writer) (code int) {
+	o = o.withDefaults()
+	var c *oci.Container
+	defer func() {
+		if r := recover(); r != nil {
+			o.problem(c, fmt.Errorf("panic: %v", r))
+			code = exitStart
+		}
+	}()
+	state, err := oci.ReadState(stdin)
+	if err != nil {
+		o.problem(nil, err)
+		return exitStart
+	}
+	if c, err = oci.LoadContainer(state.Bundle); err != nil {
+		o.problem(&oci.Container{ID: state.ID, Bundle: state.Bundle}, err)
+		return exitStart
+	}
+	c.ID = state.ID
+	request := o.FindGPUs(c)
+	if !request.GPU || request.NotJudged != "" || o.Switch.Off(time.Now()) {
+		return exitStart
+	}
+	message := o.launch(ctx, checks.Launch{Container: c, GPUs: request, Needs: image.FromContainer(c)})
+	if message == "" {
+		return exitStart
+	}
+	_, _ = io.WriteString(stderr, message)
+	return exitRefuse
+}
+
+func (o Options) withDefaults() Options {
+	if o.Config == "" {
+		o.Config = DefaultConfig
+	}
+	if o.RunDir == "" {
+		o.RunDir = "/run/gpu-preflight"
+	}
+	if o.Switch == (Switch{}) {
+		o.Switch = DefaultSwitch()
+	}
+	if o.Program == "" {
+		o.Program = "hook"
+	}
+	if o.Began.IsZero() {
+		o.Began = time.Now()
+	}
+	return o
+}
+
+// FindGPUs tells whether a launch is a GPU launch; the host is asked only where config.json alone does not tell.
+func (o Options) FindGPUs(c *oci.Container) oci.GPURequest {
+	return oci.FindGPUs(c, oci.Host{
+		Majors:             func() (map[string]int, error) { return host.Majors(o.Root) },
+		Toolkit:            func() (oci.Toolkit, error) { return oci.ReadToolkit(filepath.Join("/", o.Root)) },
+		AboveNVIDIARuntime: o.AboveNVIDIARuntime,
+	})
+}
+
+// launch judges a GPU launch, keeps the record, and returns the refusal, empty when the container may start.
+func (o Options) launch(ctx context.Context, launch checks.Launch) string {
+	policy := LoadPolicy(o.Config).override(launch.Container)
+	if policy.Mode == ModeOff {
+		return ""
+	}
+	r := o.newRecord(launch)
+	r.Problem = policy.Problem
+	if why := policy.exempt(launch.Container); why != "" {
+		r.Verdict, r.Mode, r.Message = Exempted, string(policy.Mode), why
+		o.keep(ctx, policy, r)
+		return ""
+	}
+	facts, verdict, waited := o.judge(ctx, launch, policy)
+	message := ""
+	if verdict.Verdict == Refuse {
+		message = Message(verdict)
+	}
+	r.fill(facts, verdict, waited, message)
+	o.keep(ctx, policy, r)
+	return message
+}
+
+// judge gathers, side by side, the host's facts and the look into the image, and settles.
+func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
+	world := &ThisHost{Timeout: time.Duration(p.Timeout), Began: o.Began, Options: o.hostOptions(launch.GPUs, p)}
+	looked := make(chan image.Compat, 1)
+	go func() {
+		compat := image.Compat{Why: "the look into the root file system ended early"}
+		defer func() {
+			_ = recover() // what is not known about the image refuses nothing
+			looked <- compat
+		}()
+		limited, cancel := context.WithTimeout(ctx, world.Timeout)
+		defer cancel()
+		if needsCompat(launch.Needs) {
+			compat = RootfsCompat(limited, launch.Container.Root, launch.Container.Env, o.RunDir)
+		}
+	}()
+	world.prefetch(ctx)
+	launch.Needs.Compat = <-looked
+	if mayMend(Judge(*world.first, launch, p).Results) && !claim(o.RunDir, launch.Container.ID, time.Duration(p.Timeout+p.Settle)) {
+		p.Settle = 0
+	}
+	return Settle(ctx, world, launch, p)
+}
+
+// needsCompat tells whether the image's compatibility libraries can matter: it names a CUDA version.
+func needsCompat(needs image.Requirements) bool {
+	return needs.CUDAVersion != "" || len(needs.Requirements) > 0
+}
+
+func (o Options) hostOptions(request oci.GPURequest, p Policy) host.Options {
+	return host.Options{
+		Root:        firstSet(o.Root, p.Host.Root),
+		Asked:       askedNames(request),
+		NVMLLibrary: firstSet(o.NVMLLibrary, p.Host.NVMLLibrary),
+		DriverRoot:  driverRoot(request),
+		NVMLTimeout: time.Duration(p.NVMLTimeout),
+		RunDir:      o.RunDir,
+	}
+}
+
+// driverRoot is the driver root that the launch uses: that of the libcuda it mounts, else the toolkit's.
+func driverRoot(request oci.GPURequest) string {
+	if root, known := host.DriverRootOf(request.Libcuda); known && request.Libcuda != "" {
+		return root
+	}
+	return request.DriverRoot
+}
+
+// askedNames are the GPUs asked for as host.Options takes them; nil means all.
+func askedNames(request oci.GPURequest) []string {
+	if request.All {
+		return nil
+	}
+	asked := slices.Clone(request.Devices)
+	for _, minor := range request.Minors {
+		asked = append(asked, "minor:"+strconv.Itoa(minor))
+	}
+	return asked
+}
+
+func firstSet(words ...string) string {
+	for _, w := range words {
+		if w != "" {
+			return w
+		}
+	}
+	return ""
+}
+
+// requestNames are the GPUs asked for as the record shows them.
+func requestNames(request oci.GPURequest) []string {
+	if names := askedNames(request); len(names) > 0 {
+		return names
+	}
+	return []string{"all"}
+}
+
+type launchRecord struct{ record.Record }
+
+func (o Options) newRecord(launch checks.Launch) launchRecord {
+	c := launch.Container
+	namespace, img, _ := oci.Namespace(c)
+	r := record.Record{
+		Schema: record.Schema, Time: time.Now().UTC(), Program: o.Program, Ignored: o.Ignored,
+		Container: record.Container{
+			ID: c.ID, Engine: oci.Engine(c), Name: oci.Name(c), Image: img, Namespace: namespace, Bundle: c.Bundle,
+		},
+		Route: string(launch.GPUs.Route), GPUs: requestNames(launch.GPUs),
+	}
+	var requirements []string
+	for _, q := range launch.Needs.Requirements {
+		requirements = append(requirements, q.Name+"="+q.Expression)
+	}
+	if launch.Needs.CUDAVersion != "" {
+		requirements = append(requirements, "CUDA_VERSION="+launch.Needs.CUDAVersion)
+	}
+	r.Requirement = strings.Join(requirements, "; ")
+	return launchRecord{r}
+}
+
+func (r *launchRecord) fill(facts host.Facts, v Verdict, waited time.Duration, message string) {
+	r.Verdict, r.Mode, r.WouldRefuse, r.Message = v.Verdict, string(v.Mode), v.WouldRefuse, message
+	r.Driver, r.CUDA = facts.Driver.Version.Value, facts.NVML.CUDA.Value
+	r.Waited = waited.Seconds()
+	for _, result := range v.Results {
+		if result.Status != checks.StatusPass && result.Status != checks.StatusSkip {
+			r.Results = append(r.Results, result)
+		}
+	}
+}
+
+// keep writes the record; a log that cannot be written never changes a verdict.
+func (o Options) keep(ctx context.Context, p Policy, r launchRecord) {
+	r.Duration = float64(time.Since(o.Began).Microseconds()) / 1000
+	_ = record.Keep(ctx, p.Log.File, p.Log.Journald, r.Record)
+}
+
+// problem records an error of ours. The container starts all the same.
+func (o Options) problem(c *oci.Container, err error) {
+	if c == nil {
+		c = &oci.Container{}
+	}
+	defer func() { _ = recover() }() // the record of a panic must not panic
+	p := LoadPolicy(o.Config)
+	r := o.newRecord(checks.Launch{Container: c})
+	r.Verdict, r.Problem, r.GPUs = Allow, err.Error(), nil
+	var large *oci.TooLargeError
+	if errors.As(err, &large) {
+		r.Problem += ": not judged"
+	}
+	o.keep(context.Background(), p, r)
+}
+
+// Problem records that the hook was called in a way that it does not understand. The container starts.
+func Problem(o Options, err error) { o.withDefaults().problem(nil, err) }

@@ -1,0 +1,107 @@
+package hook
+
+import (
+	"slices"
+	"strings"
+
+	"gpu-preflight/checks"
+)
+
+// maxMessage bounds the refusal in bytes: engines print it whole, on one line or several.
+const maxMessage = 900
+
+// dockerWords are what the Docker daemon looks for, in lower case, to rewrite exit codes and add advice about
+// mounts (moby daemon/errors.go, setExitCodeFromError). A refusal must not contain them, not even in foreign text.
+var dockerWords = []struct{ says, instead string }{
+	{"permission denied", "access refused"},
+	{"no such file or directory", "not there"},
+	{"is a directory", "is a folder"},
+	{"not a directory", "no folder"},
+	{"executable file not found", "program missing"},
+	{"system cannot find the file specified", "not there"},
+}
+
+// Message is what the runtime is told: one ASCII paragraph with the reason first, then why, the fix and the ID
+// to search for. The first cause is told in full, the others by their IDs.
+func Message(v Verdict) string {
+	root, others := causes(v)
+	if root == nil {
+		return "gpu-preflight refused this container [gpu-preflight logs]"
+	}
+	var message string
+	for fixes := len(root.Fix); fixes >= 0; fixes-- {
+		if message = compose(*root, others, fixes); len(message) <= maxMessage {
+			return message
+		}
+	}
+	shorter := *root
+	shorter.What = cut(plain(root.What), len(plain(root.What))-(len(message)-maxMessage))
+	return compose(shorter, others, 0)
+}
+
+// causes are the results that refuse: the first in the order of the checks, and the IDs of the rest.
+func causes(v Verdict) (root *checks.Result, others []string) {
+	for i, r := range v.Results {
+		refuses := r.Status == checks.StatusFail && !r.Transient
+		if !refuses {
+			continue
+		}
+		if root == nil {
+			root = &v.Results[i]
+		} else {
+			others = append(others, r.ID)
+		}
+	}
+	if root == nil {
+		if i := slices.IndexFunc(v.Results, func(r checks.Result) bool { return r.Status == checks.StatusUnknown }); i >= 0 && v.Verdict == Refuse {
+			root = &v.Results[i]
+		}
+	}
+	return root, others
+}
+
+func compose(r checks.Result, others []string, fixes int) string {
+	var b strings.Builder
+	b.WriteString("gpu-preflight refused this container: ")
+	b.WriteString(r.What)
+	if r.Why != "" {
+		b.WriteString("; " + r.Why)
+	}
+	if fixes > 0 {
+		b.WriteString(". Fix: " + strings.Join(r.Fix[:fixes], ", or "))
+	}
+	if len(others) > 0 {
+		b.WriteString(". Also: " + strings.Join(others, ", "))
+	}
+	return plain(b.String()) + " [" + r.ID + "; gpu-preflight logs]"
+}
+
+// plain makes text fit for every engine: printable ASCII on one line, without the words that Docker acts on.
+func plain(text string) string {
+	text = strings.Map(func(c rune) rune {
+		switch {
+		case c == '\n' || c == '\t' || c == '\r':
+			return ' '
+		case c < ' ' || c > '~':
+			return '?'
+		}
+		return c
+	}, text)
+	for _, w := range dockerWords {
+		for {
+			i := strings.Index(strings.ToLower(text), w.says)
+			if i < 0 {
+				break
+			}
+			text = text[:i] + w.instead + text[i+len(w.says):]
+		}
+	}
+	return text
+}
+
+func cut(text string, length int) string {
+	if length < 0 || length >= len(text) {
+		return text
+	}
+	return text[:max(0, length-3)] + "..."
+}

@@ -1,0 +1,176 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"gpu-preflight/checks"
+)
+
+// maxLine bounds one record in the file, in bytes with its newline.
+const maxLine = 64 << 10
+
+// Append adds a record to the log as one line in one write, so that launches at the same time neither lose nor
+// mix records. A missing folder is made. It never waits: what is not a regular file (a FIFO, a terminal) is an
+// error. Errors say what could not be kept; they change no verdict.
+func Append(path string, r Record) error {
+	line, err := encode(r)
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	f, err := openLog(path)
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	defer f.Close()
+	cutBefore, err := endsInside(f)
+	if err != nil {
+		return fmt.Errorf("record in %s: %w", path, err)
+	}
+	if cutBefore {
+		line = append([]byte("\n"), line...)
+	}
+	if err := writeOnce(f, line); err != nil {
+		return fmt.Errorf("record in %s: %w", path, err)
+	}
+	return nil
+}
+
+// openLog opens the file to append, or makes it readable for everyone whatever the umask of the engine.
+func openLog(path string) (*os.File, error) {
+	const flags = os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
+	f, err := os.OpenFile(path, flags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the log is for every user to read
+			return nil, err
+		}
+		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o644) //nolint:gosec // the log is for every user to read
+		if err == nil {
+			_ = f.Chmod(0o644) // against the umask; a file that was there is ours or someone chose its mode
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file (%s)", path, info.Mode().Type())
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// endsInside tells whether the file ends inside a line, which a full disk or a crash leaves behind.
+func endsInside(f *os.File) (bool, error) {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false, err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, info.Size()-1); err != nil {
+		if errors.Is(err, io.EOF) { // truncated between the two calls
+			return false, nil
+		}
+		return false, err
+	}
+	return last[0] != '\n', nil
+}
+
+// writeOnce writes in one call; os.File.Write would go on after a short one, and mix with another record.
+func writeOnce(f *os.File, line []byte) error {
+	for {
+		n, err := unix.Write(int(f.Fd()), line)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case n < len(line):
+			return io.ErrShortWrite
+		}
+		return nil
+	}
+}
+
+// encode makes the line, shorter where it would be too long: the details of the results first.
+func encode(r Record) ([]byte, error) {
+	r.Schema = Schema
+	line, err := marshal(r)
+	for limit := 1024; err == nil && len(line) > maxLine && limit >= 16; limit /= 4 {
+		line, err = marshal(shortResults(r, limit))
+	}
+	for limit := 1024; err == nil && len(line) > maxLine && limit >= 16; limit /= 4 {
+		line, err = marshal(shorten(r, limit))
+	}
+	return line, err
+}
+
+func marshal(r Record) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // cuda>=12 is read and searched for as it is
+	if err := encoder.Encode(r); err != nil {
+		return nil, err
+	}
+	return checks.EscapeJSON(b.Bytes()), nil
+}
+
+// shorten cuts every text of a record.
+func shorten(r Record, limit int) Record {
+	r = shortResults(r, limit)
+	c := &r.Container
+	for _, text := range []*string{
+		&r.Verdict, &r.Mode, &r.Program, &r.Route, &r.Requirement, &r.Driver, &r.CUDA, &r.Message, &r.Problem,
+		&c.ID, &c.Engine, &c.Name, &c.Image, &c.Namespace, &c.Bundle,
+	} {
+		*text = short(*text, limit)
+	}
+	r.GPUs, r.Ignored = shortList(r.GPUs, limit), shortList(r.Ignored, limit)
+	return r
+}
+
+func shortResults(r Record, limit int) Record {
+	results := make([]checks.Result, 0, min(len(r.Results), 32))
+	for _, result := range r.Results[:min(len(r.Results), 32)] {
+		for _, text := range []*string{&result.ID, &result.Title, &result.What, &result.Why} {
+			*text = short(*text, limit)
+		}
+		result.Layer, result.Status = checks.Layer(short(string(result.Layer), limit)), checks.Status(short(string(result.Status), limit))
+		result.Fix, result.Source, result.Unmet = shortList(result.Fix, limit), shortList(result.Source, limit), shortList(result.Unmet, limit)
+		result.CUDA = result.CUDA[:min(len(result.CUDA), 8)]
+		results = append(results, result)
+	}
+	r.Results = results
+	return r
+}
+
+// shortList keeps a few entries, each cut, and says how many there were.
+func shortList(list []string, limit int) []string {
+	keep := max(1, limit/128)
+	if len(list) > keep {
+		list = append(list[:keep:keep], fmt.Sprintf("… %d more", len(list)-keep))
+	}
+	out := make([]string, len(list))
+	for i, text := range list {
+		out[i] = short(text, limit)
+	}
+	return out
+}
+
+func short(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return checks.Cut(text, limit) + "…"
+}
