@@ -37,6 +37,8 @@ func (e *ExitError) Error() string {
 	switch {
 	case e.Signal != 0:
 		return fmt.Sprintf("killed by signal %d (%s)", int(e.Signal), e.Signal)
+	case e.Code == 2:
+		return "exit status 2 (how a Go program ends that crashes)"
 	case e.Code == 127:
 		return "exit status 127 (a symbol or a library that it needs is missing)"
 	default:
