@@ -11,7 +11,9 @@ MUTATE_SEED ?= 0
 MUTATE_ROWS ?= 20
 TESTFLAGS   ?=
 CORPUS      ?= ../shared/data
-export CORPUS
+# As in install.sh, so that its builds and ours share the cache.
+CGO_CFLAGS  ?= -O2 -g -Wno-deprecated-declarations
+export CORPUS CGO_CFLAGS
 
 .PHONY: build test lint fuzz bench mutate stories-update engine-tests-update install clean help packages tools
 .DEFAULT_GOAL := build
