@@ -43,6 +43,8 @@ func (f Facts) fabric() (fabricKind, string) {
 	case f.managerAlive() && f.hopperOrLater(true):
 		// HGX B200 and B300 have no NVSwitch on PCI; the daemon or nvlsm tells.
 		return fabricRegister, "Fabric Manager serves switches that are not on PCI"
+	case f.blackwellBoard() && len(f.Host.Fabric.ManagerConfig.Value) > 0:
+		return fabricRegister, "HGX B200 or B300: its switches are not on PCI, and Fabric Manager is installed"
 	case switches.Known():
 		return fabricNone, "no NVSwitch on this host"
 	}
@@ -107,6 +109,20 @@ func (f Facts) hopperOrLater(want bool) bool {
 		}
 	}
 	return false
+}
+
+// blackwellBoard tells whether the host has the eight GPUs of an HGX B200 or B300 board. One of them passed through
+// to a guest has no fabric to wait for.
+func (f Facts) blackwellBoard() bool {
+	count := 0
+	for _, g := range f.gpus() {
+		for word := range strings.FieldsSeq(g.model) {
+			if word == "B100" || word == "B200" || word == "B300" {
+				count++
+			}
+		}
+	}
+	return count >= 8
 }
 
 func (f Facts) managerAlive() bool {

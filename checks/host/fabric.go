@@ -16,9 +16,11 @@ import (
 // maxProgram bounds how much of a daemon's program file is searched for its version.
 const maxProgram = 16 << 20
 
-// managerConfigs are where fabricmanager.cfg lies: the driver packages' place, and an administrator's.
+// managerConfigs are where fabricmanager.cfg lies: the driver packages' place, the same in a driver container, and an
+// administrator's.
 var managerConfigs = []string{
 	"/usr/share/nvidia/nvswitch/fabricmanager.cfg",
+	"/run/nvidia/driver/usr/share/nvidia/nvswitch/fabricmanager.cfg",
 	"/etc/nvidia/nvswitch/fabricmanager.cfg",
 }
 
