@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,9 @@ var noise = []string{"failed to ", "Failed to "}
 // rewritten are the words that make docker replace a container's exit code (126, 127) with its own reading.
 // moby daemon/start.go, translateContainerdStartErr.
 var rewritten = []string{"permission denied", "no such file or directory", "is a directory", "not a directory", "executable file not found"}
+
+// replacer is the file that takes these words out of what a cause says; there they stand alone.
+const replacer = "hook/message.go"
 
 // TestSource holds for every source file of the product what no linter says.
 func TestSource(t *testing.T) {
@@ -86,6 +90,9 @@ func fault(n ast.Node, name string) []string {
 		}
 	case *ast.BasicLit:
 		if text, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING {
+			if name == replacer && slices.Contains(rewritten, text) {
+				return nil
+			}
 			return banned(text, atLaunch(name))
 		}
 	}
@@ -130,6 +137,8 @@ func TestFaults(t *testing.T) {
 		{"oci/a.go", "var a = `failed to read`", 1},
 		{"oci/a.go", `var a = "no such file or directory"`, 0},
 		{"hook/a.go", `var a = "x: no such file or directory"`, 1},
+		{replacer, `var a = "permission denied"`, 0},
+		{replacer, `var a = "x: permission denied"`, 1},
 		{"checks/explain/a.go", `var a = "no such file or directory"`, 0},
 		{"checks/a.go", "// permission denied\nvar a = \"refused\"", 0},
 	}
