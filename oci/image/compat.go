@@ -131,7 +131,7 @@ func withLibraries(folder string) []string {
 func lookIntoFolder(root *oci.Rootfs, folder string, seen []fs.FileInfo) (compatLine, fs.FileInfo) {
 	line := compatLine{Folder: folder}
 	info, err := root.Stat(folder)
-	if absent(err) {
+	if absent(err) || err == nil && !info.IsDir() {
 		return line, nil
 	}
 	if err == nil && slices.ContainsFunc(seen, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
