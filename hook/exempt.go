@@ -8,9 +8,9 @@ import (
 	"gpu-preflight/oci"
 )
 
-// exempt says why a container is not judged, empty when it is. The annotations that name namespace and image
+// Exempts says why a container is not judged, empty when it is. The annotations that name namespace and image
 // are believed only where the CRI wrote them: anybody may give a container of his own such words.
-func (p Policy) exempt(c *oci.Container) string {
+func (p Policy) Exempts(c *oci.Container) string {
 	namespace, image, trusted := oci.Namespace(c)
 	switch {
 	case !trusted:

@@ -106,7 +106,7 @@ func (o Options) launch(ctx context.Context, launch checks.Launch) string {
 	}
 	r := o.newRecord(launch)
 	r.Problem = policy.Problem
-	if why := policy.exempt(launch.Container); why != "" {
+	if why := policy.Exempts(launch.Container); why != "" {
 		r.Verdict, r.Mode, r.Message = Exempted, string(policy.Mode), why
 		o.keep(ctx, policy, r)
 		return ""
