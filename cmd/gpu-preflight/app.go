@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpu-preflight/hook"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0 // allowed or healthy, warnings included
+	exitRefused = 1 // refused, or a check failed
+	exitUsage   = 2 // wrong usage, or input that cannot be read
+)
+
+// errRefused ends a command whose answer, already printed, is no.
+var errRefused = errors.New("refused")
+
+// exitCode tells the user what went wrong, and the shell how it went.
+func exitCode(err error, stderr io.Writer) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errRefused):
+		return exitRefused
+	}
+	_, _ = fmt.Fprintln(stderr, "gpu-preflight:", err)
+	return exitUsage
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:    "gpu-preflight",
+		Usage:   "can this container use the GPUs of this host?",
+		Version: version,
+		Description: "The same judgement that the hook makes at every launch.\n\n" +
+			example("gpu-preflight demo", "gpu-preflight check --env 'NVIDIA_REQUIRE_CUDA=cuda>=13.0'"),
+		Reader: stdin, Writer: stdout, ErrWriter: stderr,
+		Flags: globalFlags(),
+		Commands: []*cli.Command{
+			checkCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
+
+			completionCommand(), versionCommand(),
+		},
+		EnableBashCompletion:      true,
+		DisableSliceFlagSeparator: true, // NVIDIA_REQUIRE_CUDA=cuda>=12.4,driver>=550 is one value
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              usageError,
+		Action:                    helpOrUnknown,
+	}
+	for _, c := range app.Commands {
+		c.Flags = append(c.Flags, globalFlags()...)
+		beStrict(c)
+	}
+	return app
+}
+
+// globalFlags may stand before the command and behind it.
+func globalFlags() []cli.Flag {
+	const category = "everywhere:"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "root", Usage: "read the host's files below `DIR`; this machine's own NVML is then not asked", Category: category},
+		&cli.StringFlag{Name: "config", Usage: "read the policy from `FILE` (" + hook.DefaultConfig + ")", Category: category},
+		&cli.StringFlag{Name: "nvml-library", Usage: "load NVML from `FILE`", Category: category},
+		&cli.StringFlag{Name: "format", Usage: "`text` or json", Category: category},
+		&cli.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment", Category: category},
+	}
+}
+
+// beStrict makes every wrong word an error of usage.
+func beStrict(c *cli.Command) {
+	c.OnUsageError = usageError
+	c.HideHelpCommand = true
+	if c.ArgsUsage == "" && len(c.Subcommands) == 0 {
+		c.ArgsUsage = " "
+		c.Before = noArguments
+	}
+	for _, sub := range c.Subcommands {
+		beStrict(sub)
+	}
+}
+
+func usageError(c *cli.Context, err error, _ bool) error {
+	return fmt.Errorf("%s: %w (see %s --help)", c.Command.HelpName, err, c.Command.HelpName)
+}
+
+func wrongUsage(c *cli.Context, format string, args ...any) error {
+	return usageError(c, fmt.Errorf(format, args...), false)
+}
+
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return wrongUsage(c, "unknown argument %q", c.Args().First())
+	}
+	return nil
+}
+
+func helpOrUnknown(c *cli.Context) error {
+	if word := c.Args().First(); word != "" {
+		return fmt.Errorf("unknown command %q (see gpu-preflight --help)", word)
+	}
+	return cli.ShowAppHelp(c)
+}
+
+// given is the value of a global flag, wherever it stands: behind the command, else before it.
+func given(c *cli.Context, flag string) (string, bool) {
+	for _, level := range c.Lineage() {
+		if slices.Contains(level.LocalFlagNames(), flag) {
+			return level.String(flag), true
+		}
+	}
+	return "", false
+}
+
+func global(c *cli.Context, flag string) string {
+	value, _ := given(c, flag)
+	return value
+}
+
+// format is the form of the output; json or text are what every command knows.
+func format(c *cli.Context) (string, error) {
+	switch value, set := given(c, "format"); {
+	case !set:
+		return "text", nil
+	case value == "text" || value == "json":
+		return value, nil
+	default:
+		return "", wrongUsage(c, "--format %q: the formats are text and json", value)
+	}
+}
+
+// policy reads the policy in force. A broken one is an error here; a file named with --config has to be there.
+func policy(c *cli.Context) (hook.Policy, error) {
+	file, named := given(c, "config")
+	if !named {
+		file = hook.DefaultConfig
+	}
+	p, err := hook.ReadPolicy(file)
+	if err == nil && named && p.Path == "" {
+		err = fmt.Errorf("policy %s: it is not there", file)
+	}
+	return p, err
+}
+
+// example writes the examples of a command's help.
+func example(lines ...string) string {
+	return "Example:\n\n  " + strings.Join(lines, "\n  ")
+}
