@@ -80,9 +80,8 @@ func Gather(ctx context.Context, o Options) Facts {
 	wg.Go(func() { f.NVML = askNVML(limited, o, library, plans) })
 	f.Majors = t.majors()
 	f.Uptime = t.uptime()
-	found := t.readDaemons(f.Uptime, o.AskAll)
 	wg.Wait()
-	f.placeDaemons(found)
+	f.placeDaemons(t.readDaemons(f.Uptime, o.AskAll || f.hasFabric()))
 	if f.stale() {
 		f.again(ctx, o, t)
 	}
@@ -90,6 +89,14 @@ func Gather(ctx context.Context, o Options) Facts {
 		readVersions(ctx, o, f.Fabric.Manager.Value)
 	}
 	return f
+}
+
+// hasFabric tells whether Fabric Manager matters here: a switch is held or may be, or a GPU has a fabric state. HGX
+// B200 shows no switch on PCI, but its GPUs have one.
+func (f *Facts) hasFabric() bool {
+	return !f.Fabric.Switches.Known() || f.Fabric.Switches.Value > 0 || slices.ContainsFunc(f.NVML.GPUs, func(gpu GPU) bool {
+		return gpu.Fabric.Known() && gpu.Fabric.Value.State != FabricNotSupported
+	})
 }
 
 // placeDaemons puts the daemons where they belong. From inside another pid namespace their absence is not known.

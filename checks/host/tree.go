@@ -25,7 +25,10 @@ var errNotRegular = errors.New("not a regular file")
 
 // tree is the host's file system seen from its top. The empty tree is this machine's own. Below any other top
 // links are followed as if that folder were /, so that a tree handed in by somebody cannot point out of itself.
-type tree struct{ top string }
+type tree struct {
+	top string
+	fd  *os.File // the top, opened; nil where that was not possible
+}
 
 func newTree(top string) tree {
 	if top == "" {
@@ -34,7 +37,19 @@ func newTree(top string) tree {
 	if top = filepath.Clean(top); top == "/" {
 		return tree{}
 	}
-	return tree{top}
+	fd, err := unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return tree{top: top}
+	}
+	return tree{top: top, fd: os.NewFile(uintptr(fd), top)} //nolint:gosec // a descriptor is not negative
+}
+
+// dir is the opened top, or a descriptor that is none.
+func (t tree) dir() int {
+	if t.fd == nil {
+		return -1
+	}
+	return int(t.fd.Fd()) //nolint:gosec // a descriptor fits an int
 }
 
 // at returns the path as it is named on this machine, for messages and sources.
@@ -43,7 +58,10 @@ func (t tree) at(path string) string { return t.top + path }
 // open returns a descriptor of path, which the caller closes. Nothing is waited for (O_NONBLOCK): a pipe or a
 // device put in a file's place cannot stop the reader.
 func (t tree) open(path string, flags int) (int, error) {
-	flags |= unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	flags |= unix.O_CLOEXEC
+	if flags&unix.O_PATH == 0 { // openat2 allows nothing more with it
+		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
+	}
 	if t.top == "" {
 		fd, err := unix.Open(path, flags, 0)
 		if err != nil {
@@ -51,6 +69,20 @@ func (t tree) open(path string, flags int) (int, error) {
 		}
 		return fd, nil
 	}
+	fd, err := unix.Openat2(t.dir(), strings.TrimPrefix(path, "/"), &unix.OpenHow{
+		Flags: uint64(flags), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS, //nolint:gosec // flags are not negative
+	})
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBADF) {
+		return t.openSlowly(path, flags) // before Linux 5.6, or a filter that does not know the call, or a race
+	}
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// openSlowly resolves below the top without openat2's help.
+func (t tree) openSlowly(path string, flags int) (int, error) {
 	handle, err := pathrs.OpenInRoot(t.top, path)
 	if err != nil {
 		return -1, err

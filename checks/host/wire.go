@@ -91,10 +91,6 @@ func (s slots) fold(line Line) {
 	if !ok {
 		return
 	}
-	var asked fact.Fact[json.RawMessage]
-	if asked.UnmarshalJSON(line.Fact) != nil {
-		return
-	}
 	if err := target.UnmarshalJSON(line.Fact); err != nil {
 		lose(target, "the child's answer cannot be read")
 	}
