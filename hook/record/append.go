@@ -103,17 +103,42 @@ func writeOnce(f *os.File, line []byte) error {
 	}
 }
 
-// encode makes the line, shorter where it would be too long: the details of the results first.
+// encode makes the line, shorter where it would be too long: the details of the results first. What is far too
+// long is not encoded to find that out.
 func encode(r Record) ([]byte, error) {
 	r.Schema = Schema
-	line, err := marshal(r)
-	for limit := 1024; err == nil && len(line) > maxLine && limit >= 16; limit /= 4 {
-		line, err = marshal(shortResults(r, limit))
+	shorter := []func(Record, int) Record{shortResults, shorten}
+	candidate := r
+	for try := 0; ; try++ {
+		last := try == 2*len(limits)
+		if last || size(candidate) <= maxLine {
+			line, err := marshal(candidate)
+			if last || err != nil || len(line) <= maxLine {
+				return line, err
+			}
+		}
+		candidate = shorter[try/len(limits)](r, limits[try%len(limits)])
 	}
-	for limit := 1024; err == nil && len(line) > maxLine && limit >= 16; limit /= 4 {
-		line, err = marshal(shorten(r, limit))
+}
+
+// limits are the bounds of one text that are tried in turn, in bytes. With the last one every record fits.
+var limits = []int{1024, 256, 64, 16}
+
+// size is the length of a record's texts, which is less than that of its line.
+func size(r Record) int {
+	c := r.Container
+	n := len(r.Requirement) + len(r.Message) + len(r.Problem) + len(r.Driver) + len(c.ID) + len(c.Name) + len(c.Image) + len(c.Bundle)
+	lists := [][]string{r.GPUs, r.Ignored}
+	for _, result := range r.Results {
+		n += len(result.ID) + len(result.Title) + len(result.What) + len(result.Why)
+		lists = append(lists, result.Fix, result.Source, result.Unmet)
 	}
-	return line, err
+	for _, list := range lists {
+		for _, text := range list {
+			n += len(text)
+		}
+	}
+	return n
 }
 
 func marshal(r Record) ([]byte, error) {
