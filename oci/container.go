@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -121,8 +122,8 @@ func parseConfig(data []byte) (*Container, error) {
 // Getenv returns the last value of an environment variable of the container: docker --gpus and device plugins
 // append a key that the image has already set.
 func (c *Container) Getenv(key string) (string, bool) {
-	for i := len(c.Env) - 1; i >= 0; i-- {
-		if name, value, ok := strings.Cut(c.Env[i], "="); ok && name == key {
+	for _, entry := range slices.Backward(c.Env) {
+		if name, value, ok := strings.Cut(entry, "="); ok && name == key {
 			return value, true
 		}
 	}
@@ -162,8 +163,7 @@ func readBounded(f *os.File, limit int64) ([]byte, error) {
 
 // bareError drops the operation and path of a *PathError: the caller names the file once.
 func bareError(err error) error {
-	var failed *os.PathError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*os.PathError](err); ok {
 		return failed.Err
 	}
 	return err

@@ -12,8 +12,6 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"gpu-preflight/testdata/fixture"
 )
 
 func writeConfig(t testing.TB, config string) string {
@@ -178,11 +176,6 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte(`{"process":{"env":["NVIDIA_VISIBLE_DEVICES=all"]},"hooks":{"prestart":[{"path":"/usr/bin/nvidia-container-runtime-hook"}]}}`), false)
 	f.Add([]byte(`{"linux":{"devices":[{"path":"/dev/x","type":"c","major":240,"minor":-1}]}}`), true)
 	f.Add([]byte(`{"mounts":[{"source":"/dev/null","destination":"/var/run/nvidia-container-devices/cdi/a/b/c"}]}`), true)
-	for _, name := range []string{"gvisor-nvproxy-devices", "oci-crio-device-plugin-cdi-annotations", "oci-hail-batch-prestart"} {
-		if data, err := os.ReadFile(filepath.Join(fixture.Root(), "..", "shared", "data", "bundles", "config", name+".json")); err == nil {
-			f.Add(data, false)
-		}
-	}
 	f.Fuzz(func(t *testing.T, data []byte, above bool) {
 		c, err := parseConfig(data)
 		if err != nil {

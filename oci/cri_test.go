@@ -43,7 +43,8 @@ func TestSandboxAndNamespace(t *testing.T) {
 		{"podman forges", podBundle, crio("sandbox"), false, false, "gpu-operator"},
 		{
 			"podman (config/podman-inspect-annotations-trap.json)", podBundle,
-			map[string]string{crioType: "sandbox", "io.kubernetes.cri-o.TTY": "false"}, false, false, "",
+			map[string]string{crioType: "sandbox", "io.kubernetes.cri-o.TTY": "false"},
+			false, false, "",
 		},
 		{"CRI-O without labels: the pod's own word is not taken", cri0Bundle, map[string]string{
 			crioType: "container", crioSandbox: "x", podNamespace: "kube-system",

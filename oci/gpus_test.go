@@ -173,9 +173,9 @@ func TestFindGPUsByHook(t *testing.T) {
 	createRuntime := func(name string) func(*Container) {
 		return func(c *Container) { c.Hooks.CreateRuntime = []specs.Hook{{Path: "/x/" + name}} }
 	}
-	cli := func(args ...string) Container {
+	cli := func(flags ...string) Container {
 		return env("NVIDIA_VISIBLE_DEVICES=all").with(func(c *Container) {
-			args := append([]string{"containerd", "oci-hook", "--", "/usr/bin/nvidia-container-cli", "--load-kmods", "configure"}, args...)
+			args := append([]string{"containerd", "oci-hook", "--", "/usr/bin/nvidia-container-cli", "--load-kmods", "configure"}, flags...)
 			c.Hooks.CreateRuntime = []specs.Hook{{Path: "/usr/bin/containerd", Args: args}}
 		})
 	}

@@ -106,29 +106,40 @@ func (n *nodes) addNamed(driver string, minor int64) {
 	}
 }
 
-// add takes a device by major 195, else by its path, and tells whether the path or major said what it is.
+// add takes a device by major 195, else by its path, and tells whether one of them said what it is.
 func (n *nodes) add(file string, major, minor int64) bool {
-	file = path.Clean(file)
-	gpu, numbered := nodeNumber(file, "/dev/nvidia")
-	instance, isCap := nodeNumber(file, "/dev/nvidia-caps/nvidia-cap")
+	if major != nvidiaMajor {
+		return n.addPath(path.Clean(file))
+	}
 	switch {
-	case major == nvidiaMajor && minor >= 0 && minor <= maxGPUMinor:
+	case minor >= 0 && minor <= maxGPUMinor:
 		n.minors = append(n.minors, int(minor))
-	case numbered && major != nvidiaMajor:
-		n.minors = append(n.minors, gpu)
-	case isCap:
-		n.caps = append(n.caps, instance)
+	case minor == ctlMinor:
+		n.control = true
+	}
+	return true
+}
+
+func (n *nodes) addPath(file string) bool {
+	if minor, ok := nodeNumber(file, "/dev/nvidia"); ok {
+		n.minors = append(n.minors, minor)
+		return true
+	}
+	if minor, ok := nodeNumber(file, "/dev/nvidia-caps/nvidia-cap"); ok {
+		n.caps = append(n.caps, minor)
+		return true
+	}
+	switch {
 	case strings.HasPrefix(file, "/dev/nvidia-nvswitch"):
 		n.nvswitch = true
-	case file == "/dev/nvidiactl" || strings.HasPrefix(file, "/dev/nvidia-uvm"),
-		major == nvidiaMajor && minor == ctlMinor:
+	case file == "/dev/nvidiactl" || strings.HasPrefix(file, "/dev/nvidia-uvm"):
 		n.control = true
 	case file == "/dev/dxg":
 		n.dxg = true
 	case file == "/dev/nvhost-gpu" || file == "/dev/nvhost-ctrl-gpu" || strings.HasPrefix(file, "/dev/nvgpu/"):
 		n.tegra = true
 	default:
-		return major == nvidiaMajor
+		return false
 	}
 	return true
 }

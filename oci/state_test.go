@@ -16,17 +16,20 @@ func TestReadState(t *testing.T) {
 		{
 			"runc 1.1.5",
 			`{"ociVersion":"1.0.2-dev","id":"ok","status":"creating","pid":15118,"bundle":"/b1","annotations":{"com.example.a":"b"}}`,
-			State{ID: "ok", Status: "creating", Pid: 15118, Bundle: "/b1"}, "",
+			State{ID: "ok", Status: "creating", Pid: 15118, Bundle: "/b1"},
+			"",
 		},
 		{
 			"crun 1.8.1: two-part version, root, created",
 			`{"ociVersion":"1.0","id":"crA","pid":19660,"root":"rootfs","bundle":"/b1","status":"created","annotations":{}}`,
-			State{ID: "crA", Status: "created", Pid: 19660, Bundle: "/b1", Root: "rootfs"}, "",
+			State{ID: "crA", Status: "created", Pid: 19660, Bundle: "/b1", Root: "rootfs"},
+			"",
 		},
 		{
 			"docker: no annotations",
 			`{"ociVersion":"1.3.0","id":"d","status":"creating","pid":7,"bundle":"/run/b"}`,
-			State{ID: "d", Status: "creating", Pid: 7, Bundle: "/run/b"}, "",
+			State{ID: "d", Status: "creating", Pid: 7, Bundle: "/run/b"},
+			"",
 		},
 		{"runc before Docker 17.06", `{"id":"o","bundlePath":"/old"}`, State{ID: "o", Bundle: "/old"}, ""},
 		{"annotations null, pid missing", `{"bundle":"/b","annotations":null}`, State{Bundle: "/b"}, ""},

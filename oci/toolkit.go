@@ -91,8 +91,7 @@ func parseToolkit(data []byte) (Toolkit, error) {
 	file.Runtime.Modes.Legacy.CudaCompatMode = defaults.CudaCompatMode
 	file.Runtime.Modes.CDI.AnnotationPrefixes = defaults.AnnotationPrefixes
 	if err := toml.Unmarshal(data, &file); err != nil {
-		var at *toml.DecodeError
-		if errors.As(err, &at) {
+		if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 			row, column := at.Position()
 			return Toolkit{}, fmt.Errorf("line %d, column %d: %w", row, column, err)
 		}

@@ -31,23 +31,27 @@ func TestVisibleDevices(t *testing.T) {
 		{"unprivileged, not accepted", strict, Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=0"}}, false, ""},
 		{
 			"privileged is CAP_SYS_ADMIN in the bounding set", strict,
-			Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=0"}, Bounding: []string{"CAP_KILL", "CAP_SYS_ADMIN"}}, false, "0",
+			Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=0"}, Bounding: []string{"CAP_KILL", "CAP_SYS_ADMIN"}},
+			false, "0",
 		},
 		{"legacy image, unprivileged, not accepted", strict, Container{Env: []string{"CUDA_VERSION=8.0"}}, false, ""},
 		{
 			"swarm resources stand before, and are joined", swarm,
-			Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=all", "GPU_B=GPU-2", "GPU_A=GPU-1"}}, false, "GPU-1,GPU-2",
+			Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=all", "GPU_B=GPU-2", "GPU_A=GPU-1"}},
+			false, "GPU-1,GPU-2",
 		},
 		{"an empty swarm resource is set", swarm, Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=all", "GPU_A="}}, false, ""},
 		{"no swarm resource set", swarm, Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=3"}}, false, "3"},
 		{
 			"mounts before env", mounts,
-			Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=all"}, Mounts: devNull("GPU-1", "GPU-1", "GPU-2")}, false, "GPU-1,GPU-2",
+			Container{Env: []string{"NVIDIA_VISIBLE_DEVICES=all"}, Mounts: devNull("GPU-1", "GPU-1", "GPU-2")},
+			false, "GPU-1,GPU-2",
 		},
 		{"mounts not accepted", DefaultToolkit(), Container{Mounts: devNull("GPU-1")}, false, ""},
 		{
 			"mounts as CDI names", mounts,
-			Container{Mounts: devNull("cdi/nvidia.com/gpu/0", "cdi/nvidia.com/gpu=1", "cdi/odd", "imex/0")}, false,
+			Container{Mounts: devNull("cdi/nvidia.com/gpu/0", "cdi/nvidia.com/gpu=1", "cdi/odd", "imex/0")},
+			false,
 			"nvidia.com/gpu=0,nvidia.com/gpu=1",
 		},
 		{
@@ -56,21 +60,24 @@ func TestVisibleDevices(t *testing.T) {
 				{Source: "/dev/zero", Destination: mountRoot + "/GPU-1"},
 				{Source: "/dev/null", Destination: "/elsewhere/GPU-2"},
 				{Source: "/dev/null", Destination: mountRoot},
-			}}, false, "",
+			}},
+			false, "",
 		},
 		{
 			"no prefix in force", mounts,
 			Container{
 				Annotations: map[string]string{"cdi.k8s.io/b": "nvidia.com/gpu=1", "cdi.k8s.io/a": "nvidia.com/gpu=0", "x": "y"},
 				Env:         []string{"NVIDIA_VISIBLE_DEVICES=all"},
-			}, true, "all",
+			},
+			true, "all",
 		},
 		{
 			"annotations by the prefixes in force", DefaultToolkit(),
 			Container{
 				Annotations: map[string]string{"cdi.k8s.io/b": "nvidia.com/gpu=1", "cdi.k8s.io/a": "nvidia.com/gpu=0", operatorPrefix + "c": "n"},
 				Env:         []string{"NVIDIA_VISIBLE_DEVICES=all"},
-			}, true, "nvidia.com/gpu=0,nvidia.com/gpu=1",
+			},
+			true, "nvidia.com/gpu=0,nvidia.com/gpu=1",
 		},
 		{
 			"annotations do not count for the hook", DefaultToolkit(),

@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 func tree(t *testing.T, names ...string) string {
 	t.Helper()
 	top := t.TempDir()
-	for _, name := range names {
-		name, target, isLink := strings.Cut(name, " -> ")
+	for _, words := range names {
+		name, target, isLink := strings.Cut(words, " -> ")
 		path := filepath.Join(top, name)
 		folder := filepath.Dir(path)
 		if strings.HasSuffix(name, "/") {
@@ -110,16 +110,21 @@ func TestReadCompat(t *testing.T) {
 			}},
 		},
 		{
-			"a folder of LD_LIBRARY_PATH (HPC SDK)", []string{"opt/nvhpc/cuda/12.8/compat/libcuda.so.570.124.06"},
+			"a folder of LD_LIBRARY_PATH (HPC SDK)",
+			[]string{"opt/nvhpc/cuda/12.8/compat/libcuda.so.570.124.06"},
 			[]string{"/opt/nvhpc/cuda/12.8/compat", "/absent"},
 			Compat{Read: true, Libraries: []CompatLibrary{{"/opt/nvhpc/cuda/12.8/compat/libcuda.so.570.124.06", "570.124.06"}}},
 		},
 		{
-			"Tegra's name has no driver version", []string{"usr/local/cuda/compat/libcuda.so.1.1"}, nil,
+			"Tegra's name has no driver version",
+			[]string{"usr/local/cuda/compat/libcuda.so.1.1"},
+			nil,
 			Compat{Read: true, Libraries: []CompatLibrary{{"/usr/local/cuda/compat/libcuda.so.1.1", "1.1"}}},
 		},
 		{
-			"no version at all", []string{"usr/local/cuda/compat/libcuda.so.1"}, nil,
+			"no version at all",
+			[]string{"usr/local/cuda/compat/libcuda.so.1"},
+			nil,
 			Compat{Read: true, Libraries: []CompatLibrary{{"/usr/local/cuda/compat/libcuda.so.1", ""}}},
 		},
 		{
@@ -128,7 +133,8 @@ func TestReadCompat(t *testing.T) {
 				"usr/local/cuda/compat/libcuda.so.550.54.15 -> /absent", "usr/local/cuda/compat/libcuda.so.560.1/",
 				"usr/local/cuda/compat/libcudart.so.12", "usr/local/cuda/compat/libcuda.sox",
 			},
-			nil, Compat{Read: true},
+			nil,
+			Compat{Read: true},
 		},
 		{"a FIFO in the folder's place", []string{"usr/local/cuda/compat |"}, nil, Compat{Read: true}},
 		{"a file in the folder's place", []string{"usr/local/cuda/compat"}, nil, Compat{Read: true}},
