@@ -45,8 +45,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			checkCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
-
-			completionCommand(), versionCommand(),
+			demoCommand(), completionCommand(), versionCommand(),
 		},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true, // NVIDIA_REQUIRE_CUDA=cuda>=12.4,driver>=550 is one value
