@@ -16,14 +16,14 @@ var fabricManagerRunning = Check{
 		kind, why := f.fabric()
 		manager := f.Host.Fabric.Manager
 		switch {
+		case !f.wantsCompute():
+			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
 		case kind == fabricUnknown:
 			return unknown("%s", why)
 		case kind == fabricShared:
 			return warn("%s", why)
 		case kind != fabricManaged && kind != fabricRegister:
 			return skip("%s", why)
-		case !f.wantsCompute():
-			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
 		case !manager.Known():
 			return unknown("%s", manager.Why())
 		case len(manager.Value) > 0:
@@ -34,7 +34,7 @@ var fabricManagerRunning = Check{
 			return managerLatched(f, why)
 		}
 		r := fail("this host has NVSwitches (%s), but nv-fabricmanager does not run", why).
-			fix("start Fabric Manager of the driver's very version ("+f.driverName()+") on this host: systemctl start nvidia-fabricmanager").
+			fix(f.startManager()).
 			from(f.Host.Fabric.Switches.Source, manager.Source)
 		r.Transient, r.LookAgain = f.justBooted(), !f.justBooted()
 		return r
@@ -46,5 +46,5 @@ var fabricManagerRunning = Check{
 func managerLatched(f Facts, system string) Result {
 	return warn("nv-fabricmanager does not run on this host (%s)", system).
 		because("the GPUs' registration stays as it was when the daemon died, and a GPU that is reset will not come back", 802).
-		fix("start Fabric Manager of the driver's very version (" + f.driverName() + ") on this host: systemctl start nvidia-fabricmanager")
+		fix(f.startManager())
 }

@@ -6,7 +6,8 @@ import (
 
 // From Hopper on every GPU registers with the NVLink fabric, and NVML tells how far it is: not started or in
 // progress means 802 for CUDA, completed with an error means that this GPU stays out. NVML's state is the
-// GPU's; the daemon's life is fabric-manager-running's matter.
+// GPU's; the daemon's life is fabric-manager-running's matter. Elsewhere (trays, guests, bridge boards, shared
+// NVSwitches) the fabric is not this host's to set up and a GPU may run alone, so that a bad state only warns.
 // https://docs.nvidia.com/deploy/nvml-api/ (nvmlDeviceGetGpuFabricInfoV); gpu-operator#2781
 var fabricState = Check{
 	ID:    "fabric-state",
@@ -18,67 +19,61 @@ var fabricState = Check{
 	After: []string{"driver-loaded", "driver-library-version", "nvml-responds", "gpu-present", "fabric-manager-running"},
 	Run: func(f Facts) Result {
 		kind, why := f.fabric()
-		if kind == fabricUnknown {
-			return unknown("%s", why)
-		}
-		if kind == fabricOff || kind == fabricManaged {
-			return skip("%s", why)
-		}
-		if !f.wantsCompute() {
+		switch {
+		case !f.wantsCompute():
 			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
-		}
-		worst, asked := f.worstState()
-		if kind == fabricRegister || worst.Status == StatusSkip || worst.Status == StatusUnknown {
-			return worst.orNone(kind, why)
-		}
-		if worst.Status == StatusFail {
-			// Trays, guests and bridge boards: the fabric is not this host's to set up, and a GPU may run alone.
-			worst.Status, worst.Transient, worst.LookAgain = StatusWarn, false, false
-		}
-		if kind == fabricNone && worst.Status == StatusWarn && asked == 0 {
+		case kind == fabricUnknown:
+			return unknown("%s", why)
+		case kind == fabricManaged:
+			return skip("%s: these GPUs do not register", why)
+		case kind == fabricOff || kind == fabricNone && !f.registers():
 			return skip("%s", why)
 		}
-		return worst
+		r := f.registered()
+		if kind != fabricRegister && r.Status == StatusFail {
+			return r.lowered()
+		}
+		return r
 	},
 }
 
-// orNone keeps hosts without a fabric out of unknown: where nothing has to be set up, nothing has to be known.
-func (r Result) orNone(kind fabricKind, why string) Result {
-	if kind == fabricNone && r.Status == StatusUnknown {
-		return skip("%s", why)
+// registers tells whether NVML is known to say of some GPU asked for that it registers with a fabric.
+func (f Facts) registers() bool {
+	for _, g := range f.asked().GPUs {
+		if g.Fabric.Known() && g.Fabric.Value.State != host.FabricNotSupported {
+			return true
+		}
 	}
-	return r
+	return false
 }
 
-// worstState judges every GPU asked for. asked counts those whose GPU has a fabric at all.
-func (f Facts) worstState() (worst Result, asked int) {
-	gpus := f.asked()
-	worst = unknown("no GPU is known")
-	var hurt, left []gpu
-	var trouble Result
-	for _, g := range gpus.GPUs {
+// registered judges every GPU asked for and reports the worst; a failure that waiting does not mend is worse
+// than one that it may. all means what works: then it fails only when no GPU is left, and waits while one may come.
+func (f Facts) registered() Result {
+	asked := f.asked()
+	worst := unknown("none of the GPUs asked for is known")
+	failing, mayCome := 0, false
+	for i, g := range asked.GPUs {
 		r := f.stateOf(g)
-		switch {
-		case r.Status == StatusFail:
-			hurt, trouble = append(hurt, g), r
-		case r.Status == StatusSkip:
-			left = append(left, g)
+		if r.Status == StatusFail {
+			failing++
+			mayCome = mayCome || r.Transient
 		}
-		if g.Fabric.Known() && g.Fabric.Value.State != host.FabricNotSupported {
-			asked++
-		}
-		if worst.What == "no GPU is known" || rank(r.Status) > rank(worst.Status) {
+		if i == 0 || rank(r.Status) > rank(worst.Status) || r.Status == StatusFail && worst.Transient {
 			worst = r
 		}
 	}
-	if len(hurt) > 0 && gpus.All && len(hurt)+len(left) < len(gpus.GPUs) {
-		trouble.Status, trouble.Transient, trouble.LookAgain = StatusWarn, false, false
-		return trouble, asked
+	switch {
+	case !asked.All || failing == 0:
+	case failing < len(asked.GPUs):
+		return worst.lowered()
+	case mayCome:
+		worst.Transient, worst.LookAgain = true, false
 	}
-	return worst, asked
+	return worst
 }
 
-// stateOf judges one GPU on a host whose GPUs must register.
+// stateOf judges one GPU as on a host that sets up its own fabric.
 func (f Facts) stateOf(g gpu) Result {
 	state := g.Fabric
 	switch {
@@ -110,8 +105,7 @@ func (f Facts) registering(g gpu) Result {
 		manager = ", and nv-fabricmanager does not run"
 	}
 	r := fail("the fabric registration of GPU %s %s%s", g, state, manager).
-		fix("start Fabric Manager of the driver's very version ("+f.driverName()+") on this host: systemctl restart nvidia-fabricmanager",
-			"on B200 and B300 look at nvlsm and the modules ib_umad and mlx5_core too").
+		fix(f.startManager(), "on B200 and B300 look at nvlsm and the modules ib_umad and mlx5_core too").
 		from(g.Fabric.Source)
 	r.Transient = f.justBooted() || !f.managerSettled()
 	r.LookAgain = !r.Transient

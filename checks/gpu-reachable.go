@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"slices"
 	"strings"
 
 	"gpu-preflight/checks/host"
@@ -19,66 +20,61 @@ var gpuReachable = Check{
 	After: []string{"driver-loaded", "driver-library-version", "gpu-present"},
 	Run: func(f Facts) Result {
 		asked := f.asked()
-		if len(asked.GPUs) == 0 {
-			return unknown("no GPU is known: %s", f.Host.NVML.Count.Why())
-		}
-		var hurt []gpu
+		var hurt, answered, left, silent []gpu
 		var why []string
-		answered, left := 0, ""
 		for _, g := range asked.GPUs {
-			trouble := f.trouble(g, len(asked.GPUs))
+			trouble := f.trouble(g)
 			switch {
 			case trouble != "":
-				hurt, why = append(hurt, g), append(why, trouble)
-			case g.Handle.Known():
-				answered++
+				hurt = append(hurt, g)
+				if !slices.Contains(why, trouble) {
+					why = append(why, trouble)
+				}
+			case g.Handle.Known() && g.Handle.Value == host.NVMLSuccess:
+				answered = append(answered, g)
 			case g.NotAsked != "":
-				left = g.NotAsked
+				left = append(left, g)
+			default:
+				silent = append(silent, g)
 			}
 		}
 		switch {
 		case len(hurt) > 0:
-			return asked.failIfNoneLeft(hurt, "GPU %s %s", names(hurt), strings.Join(distinct(why), ", ")).
+			return asked.failIfNoneLeft(hurt, "GPU %s %s", names(hurt), strings.Join(why, ", ")).
 				fix("reset the GPU, or reboot the host; if it comes back, look at power, riser and firmware").
 				from(f.Host.PCI.Source, hurt[0].Handle.Source)
-		case answered == 0 && left != "":
-			return skip("not asked: %s", left)
-		case answered < len(asked.GPUs) && left == "":
-			return unknown("not every GPU answered in time")
+		case len(asked.GPUs) == 0:
+			return unknown("none of the GPUs asked for is known")
+		case len(silent) > 0:
+			return unknown("GPU %s gave no answer that says whether it works", names(silent))
+		case len(answered) == 0:
+			return skip("not asked: %s", left[0].NotAsked)
 		}
-		return pass("%d of %d asked answer", answered, len(asked.GPUs))
+		return pass("%d of %d asked answer", len(answered), len(asked.GPUs))
 	},
 }
 
-// trouble says what is wrong with a GPU, empty for nothing known. NVML's own init code counts only on a host
-// with one GPU: with several it does not tell which.
-func (f Facts) trouble(g gpu, count int) string {
-	code := g.Handle
-	if init := f.Host.NVML.Init; !code.Known() && count == 1 && init.Known() && init.Value != host.NVMLUnknown {
-		code = init
-	}
-	if g.offBus {
-		return "has fallen off the PCI bus (configuration reads ff)"
-	}
-	if !code.Known() {
-		return ""
-	}
-	return map[int]string{
-		host.NVMLNotFound:      "gives no handle (NVML code 6)",
-		8:                      "lacks power on its external connectors (NVML code 8)",
-		11:                     "gets no interrupts (NVML code 11)",
-		host.NVMLGPUIsLost:     "is lost (NVML code 15, Xid 79)",
-		host.NVMLResetRequired: "must be reset (NVML code 16)",
-		host.NVMLUnknown:       "gives no handle (NVML code 999)",
-	}[code.Value]
+// troubles are NVML's codes for a GPU that takes no work; other codes say nothing of the GPU.
+var troubles = map[int]string{
+	host.NVMLNotFound:      "gives no handle (NVML code 6)",
+	8:                      "lacks power on its external connectors (NVML code 8)",
+	11:                     "gets no interrupts (NVML code 11)",
+	host.NVMLGPUIsLost:     "is lost (NVML code 15, Xid 79)",
+	host.NVMLResetRequired: "must be reset (NVML code 16)",
+	host.NVMLUnknown:       "gives no handle (NVML code 999)",
 }
 
-func distinct(words []string) []string {
-	var out []string
-	for _, w := range words {
-		if len(out) == 0 || out[len(out)-1] != w {
-			out = append(out, w)
-		}
+// trouble says what is wrong with a GPU, empty for nothing known. NVML's own init code counts only on a host
+// with one GPU, with several it does not tell which; and 999 says too little there.
+func (f Facts) trouble(g gpu) string {
+	init := f.Host.NVML.Init
+	switch {
+	case g.offBus:
+		return "has fallen off the PCI bus (configuration reads ff)"
+	case g.Handle.Known():
+		return troubles[g.Handle.Value]
+	case init.Known() && init.Value != host.NVMLUnknown && len(f.gpus()) == 1:
+		return troubles[init.Value]
 	}
-	return out
+	return ""
 }

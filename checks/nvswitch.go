@@ -36,6 +36,16 @@ func (f Facts) fabric() (fabricKind, string) {
 			return fabricTray, g.model
 		}
 	}
+	kind, why := f.switches()
+	off := firstKnown(f.Host.Params.Why(), f.Host.Fabric.ManagerConfig.Why())
+	if off != "" && (kind == fabricManaged || kind == fabricRegister) {
+		return fabricUnknown, "whether the NVSwitches are in use is not known: " + off
+	}
+	return kind, why
+}
+
+// switches sorts by the switches that are seen, on PCI or by what serves them.
+func (f Facts) switches() (fabricKind, string) {
 	switches := f.Host.Fabric.Switches
 	switch {
 	case switches.Known() && switches.Value > 0:
@@ -59,7 +69,7 @@ func (f Facts) fabricOff() string {
 		return "FABRIC_MODE 2 (vGPU)"
 	}
 	for _, g := range f.gpus() {
-		if slices.Contains([]string{"NVIDIA_VAPPS", "NVIDIA_VPC", "NVIDIA_VCS", "NVIDIA_VWS", "GRID"}, g.Brand.Value) {
+		if slices.Contains([]string{"NVIDIA_VAPPS", "NVIDIA_VPC", "NVIDIA_VCS", "NVIDIA_VWS", "NVIDIA_CLOUD_GAMING", "GRID"}, g.Brand.Value) {
 			return "a virtual GPU"
 		}
 	}
@@ -131,12 +141,18 @@ func (f Facts) managerAlive() bool {
 		fabric.SubnetManager.Known() && len(fabric.SubnetManager.Value) > 0
 }
 
-// managerSettled tells whether Fabric Manager, if it runs, has been running long enough to have done its work.
-// Where processes cannot be seen it is not known, and counts as not settled.
+// managerSettled tells whether Fabric Manager and nvlsm, if they run, have been running long enough to have done
+// their work. Where processes cannot be seen it is not known, and counts as not settled.
 func (f Facts) managerSettled() bool {
 	manager := f.Host.Fabric.Manager
 	if !manager.Known() || len(manager.Value) == 0 && !f.seesProcesses() {
 		return false
 	}
-	return !slices.ContainsFunc(manager.Value, func(p host.Process) bool { return p.Age < bootGrace })
+	daemons := slices.Concat(manager.Value, f.Host.Fabric.SubnetManager.Value)
+	return !slices.ContainsFunc(daemons, func(p host.Process) bool { return p.Age < bootGrace })
+}
+
+// startManager is what sets up the fabric of this host.
+func (f Facts) startManager() string {
+	return "start Fabric Manager of the driver's very version (" + f.driverName() + ") on this host: systemctl restart nvidia-fabricmanager"
 }

@@ -67,3 +67,9 @@ func (r Result) because(why string, cuda ...int) Result {
 	r.Why, r.CUDA = why, cuda
 	return r
 }
+
+// lowered makes a failure a warning, for which nobody waits.
+func (r Result) lowered() Result {
+	r.Status, r.Transient, r.LookAgain = StatusWarn, false, false
+	return r
+}

@@ -42,7 +42,7 @@ func judge(f Facts, check Check, failed map[string]bool) Result {
 // host, to show that it is broken.
 func soften(f Facts, r Result) Result {
 	if observer := f.Launch.GPUs.Observer; observer != "" {
-		r.Status = StatusWarn
+		r = r.lowered()
 		r.What += " (only warned: " + observer + ")"
 	}
 	return r

@@ -1,0 +1,51 @@
+package checks
+
+import (
+	"testing"
+
+	"gpu-preflight/checks/host"
+)
+
+// handle makes a GPU answer with an NVML code.
+func handle(code int) func(*host.GPU) {
+	return func(g *host.GPU) { *g = host.GPU{Bus: g.Bus, Index: g.Index, Minor: g.Minor, UUID: g.UUID, Handle: known(code)} }
+}
+
+func offBus(i int) change { return func(f *Facts) { f.Host.PCI.Value[i].OffBus = true } }
+
+func TestGPUReachable(t *testing.T) {
+	one := gpus(1, t4)
+	testCheck(t, gpuReachable, []row{
+		{"healthy", nil, "pass", "8 of 8"},
+		{"the GPU asked for is lost", and(gpuIs(3, handle(host.NVMLGPUIsLost)), ask("3")), "fail", "3 (0000:47:00.0)|NVML code 15|Xid 79"},
+		{"must be reset", and(gpuIs(3, handle(host.NVMLResetRequired)), askNodes(3)), "fail", "must be reset|16"},
+		{"no power", and(gpuIs(0, handle(8)), ask("0")), "fail", "power"},
+		{"no interrupts", and(gpuIs(0, handle(11)), ask("0")), "fail", "interrupts"},
+		{"no handle", and(gpuIs(0, handle(host.NVMLNotFound)), ask("0")), "fail", "code 6"},
+		{"no handle, unknown error", and(gpuIs(0, handle(host.NVMLUnknown)), ask("0")), "fail", "999"},
+		{"off the bus by its configuration", and(offBus(2), ask("2")), "fail", "fallen off the PCI bus"},
+		{"a GPU not asked for is lost", and(gpuIs(3, handle(host.NVMLGPUIsLost)), ask("1")), "pass", "1 of 1"},
+		{"all means what works", gpuIs(3, handle(host.NVMLGPUIsLost)), "warn", "0000:47:00.0"},
+		{"nodes that cover every GPU count as all", and(gpuIs(3, handle(host.NVMLGPUIsLost)), askNodes(0, 1, 2, 3, 4, 5, 6, 7)), "warn", ""},
+		{"all, and none works", everyGPU(handle(host.NVMLResetRequired)), "fail", "7 (0000:87:00.0) must be reset"},
+		{"two asked, one lost", and(gpuIs(1, handle(host.NVMLGPUIsLost)), ask("0", "1")), "fail", ""},
+		{"by the beginning of a UUID", and(gpuIs(1, handle(host.NVMLGPUIsLost)), ask("GPU-00000000-0000-4000-8000-000000000002")), "fail", ""},
+		{"an observer", and(everyGPU(handle(host.NVMLGPUIsLost)), observer), "warn", "only warned: the program is nvidia-smi"},
+		{"init says lost, one GPU", and(one, initCode(host.NVMLGPUIsLost)), "fail", "15"},
+		{"init says lost, several GPUs: which one is not told", and(initCode(host.NVMLGPUIsLost), ask("GPU-00000000-0000-4000-8000-000000000003")), "unknown", ""},
+		{"init says 999, one GPU", and(one, initCode(host.NVMLUnknown)), "unknown", ""},
+		{"a handle of code 4 says nothing of the GPU", and(gpuIs(0, handle(host.NVMLNoPermission)), ask("0")), "unknown", "0 (0000:17:00.0)"},
+		{"no GPU answered in time", everyGPU(silent), "unknown", "0000:17:00.0"},
+		{"one GPU did not answer in time", gpuIs(5, silent), "unknown", "0000:67:00.0"},
+		{"one silent, the rest not resident", and(everyGPU(notAsked), gpuIs(5, silent)), "unknown", ""},
+		{"none is resident", everyGPU(notAsked), "skip", "not asked"},
+		{"some are not resident", gpuIs(5, notAsked), "pass", "7 of 8"},
+		{"one hurt, the rest not resident", and(everyGPU(notAsked), gpuIs(5, handle(host.NVMLGPUIsLost))), "warn", ""},
+		{"a name that no GPU has", ask("GPU-ffffffff"), "unknown", ""},
+		{"no NVML", noNVML, "unknown", ""},
+		{"a vfio GPU is not the driver's", func(f *Facts) { f.Host.PCI.Value[7].Driver = "vfio-pci"; f.Host.ProcGPUs.Value = f.Host.ProcGPUs.Value[:7]; f.Host.NVML.GPUs = f.Host.NVML.GPUs[:7] }, "pass", "7 of 7"},
+		{"a virtual function is no GPU of its own", func(f *Facts) {
+			f.Host.PCI.Value = append(f.Host.PCI.Value, host.PCIDevice{Bus: "0000:17:00.4", Class: "0302", Virtual: true})
+		}, "pass", "8 of 8"},
+	})
+}
