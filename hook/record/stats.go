@@ -64,10 +64,12 @@ func Summarize(records iter.Seq[Record]) Stats {
 	}
 	slices.Sort(durations)
 	s.Median, s.P99 = rank(durations, 50), rank(durations, 99)
-	s.Checks = slices.SortedFunc(maps.Values(byCheck), func(a, b CheckCount) int {
+	s.Checks = slices.AppendSeq([]CheckCount{}, maps.Values(byCheck))
+	slices.SortFunc(s.Checks, func(a, b CheckCount) int {
 		return cmp.Or(b.Fail-a.Fail, b.Warn-a.Warn, cmp.Compare(a.ID, b.ID))
 	})
-	s.Images = slices.SortedFunc(maps.Values(byImage), func(a, b ImageCount) int {
+	s.Images = slices.AppendSeq([]ImageCount{}, maps.Values(byImage))
+	slices.SortFunc(s.Images, func(a, b ImageCount) int {
 		return cmp.Or(b.Launches-a.Launches, cmp.Compare(a.Image, b.Image))
 	})
 	return s
