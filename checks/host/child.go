@@ -55,16 +55,16 @@ type Child struct {
 	RunDir string   // where an abandoned child is noted; a folder that cannot be written never matters
 	Stdin  *os.File // /dev/null when nil
 
-	// gone waits for the process's end; os.Process.Wait unless a test stands in for it.
-	gone func(*os.Process) (*os.ProcessState, error)
+	// gone waits for the process's end; reap unless a test stands in for it.
+	gone func(pid int) (syscall.WaitStatus, error)
 }
 
-// childEnv is all of a child's environment: nothing of a container or of the caller's shell goes into it. Few
-// threads, and no descriptors of the Go runtime's own on cgroup files (Go 1.25 keeps them open otherwise).
+// childEnv is all of a child's environment: nothing of a container or of the caller's shell goes into it. One
+// thread at a time (a call that blocks for long hands over to others all the same), and no descriptors of the Go runtime's own on cgroup files (Go 1.25 keeps them open otherwise).
 func childEnv() []string {
 	return []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"GOMAXPROCS=2",
+		"GOMAXPROCS=1",
 		"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
 		"GOTRACEBACK=none",
 	}
@@ -84,26 +84,27 @@ func RunChild(ctx context.Context, c Child, line func([]byte)) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", c.Name, ErrTimeout)
 	}
-	process, out, err := c.start()
+	pid, out, err := c.start()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", c.Name, ErrNotStarted, err)
 	}
-	r := &running{child: c, process: process, out: out, said: make(chan error, 1), ended: make(chan ending, 1)}
+	r := &running{child: c, pid: pid, out: out, said: make(chan error, 1), ended: make(chan ending, 1)}
 	go r.listen(line)
 	go r.wait()
 	return r.follow(ctx)
 }
 
-// start runs the program with its output on a pipe, whose read end is returned.
-func (c Child) start() (*os.Process, *os.File, error) {
+// start runs the program with its output on a pipe, whose read end is returned. It forks by itself: os.StartProcess
+// would first start another process to learn about pidfds.
+func (c Child) start() (int, *os.File, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, err
 	}
 	defer null.Close()
 	out, in, err := os.Pipe()
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, err
 	}
 	defer in.Close()
 	stdin, argv0 := c.Stdin, c.Argv0
@@ -113,31 +114,42 @@ func (c Child) start() (*os.Process, *os.File, error) {
 	if argv0 == "" {
 		argv0 = c.Path
 	}
-	process, err := os.StartProcess(c.Path, append([]string{argv0}, c.Args...), &os.ProcAttr{
+	pid, err := syscall.ForkExec(c.Path, append([]string{argv0}, c.Args...), &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   childEnv(),
-		Files: []*os.File{stdin, in, null},
+		Files: []uintptr{stdin.Fd(), in.Fd(), null.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
 		_ = out.Close()
-		return nil, nil, err
+		return 0, nil, &os.PathError{Op: "start", Path: c.Path, Err: err}
 	}
-	return process, out, nil
+	return pid, out, nil
+}
+
+// reap waits for a process's end.
+func reap(pid int) (syscall.WaitStatus, error) {
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(pid, &status, 0, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			return status, err
+		}
+	}
 }
 
 type ending struct {
-	state *os.ProcessState
-	err   error
+	status syscall.WaitStatus
+	err    error
 }
 
 // running is a child between its start and its end.
 type running struct {
-	child   Child
-	process *os.Process
-	out     *os.File
-	said    chan error  // the end of its output
-	ended   chan ending // the end of the process
+	child Child
+	pid   int
+	out   *os.File
+	said  chan error  // the end of its output
+	ended chan ending // the end of the process
 }
 
 func (r *running) listen(line func([]byte)) {
@@ -160,10 +172,10 @@ func (r *running) listen(line func([]byte)) {
 func (r *running) wait() {
 	gone := r.child.gone
 	if gone == nil {
-		gone = (*os.Process).Wait
+		gone = reap
 	}
-	state, err := gone(r.process)
-	r.ended <- ending{state, err}
+	status, err := gone(r.pid)
+	r.ended <- ending{status, err}
 }
 
 // follow waits for output, end and deadline, in whatever order they come.
@@ -192,8 +204,7 @@ func (r *running) follow(ctx context.Context) error {
 
 // kill ends the child's whole process group and leaves behind what does not die.
 func (r *running) kill(why error, listening bool) error {
-	_ = syscall.Kill(-r.process.Pid, syscall.SIGKILL)
-	_ = r.process.Kill()
+	_ = syscall.Kill(-r.pid, syscall.SIGKILL) // not reaped yet, or its number would have come through ended
 	timer := time.NewTimer(lastWait)
 	defer timer.Stop()
 	select {
@@ -202,8 +213,8 @@ func (r *running) kill(why error, listening bool) error {
 		return fmt.Errorf("%s: %w", r.child.Name, why)
 	case <-timer.C:
 		r.drain(listening)
-		note(r.child, r.process.Pid)
-		return fmt.Errorf("%s: %w: process %d does not die and was left behind", r.child.Name, why, r.process.Pid)
+		note(r.child, r.pid)
+		return fmt.Errorf("%s: %w: process %d does not die and was left behind", r.child.Name, why, r.pid)
 	}
 }
 
@@ -220,12 +231,12 @@ func verdict(name string, end ending) error {
 	if end.err != nil {
 		return fmt.Errorf("%s: %w", name, end.err)
 	}
-	if end.state.Success() {
-		return nil
+	exit := &ExitError{Code: end.status.ExitStatus()}
+	if end.status.Signaled() {
+		exit.Signal = end.status.Signal()
 	}
-	exit := &ExitError{Code: end.state.ExitCode()}
-	if status, ok := end.state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		exit.Signal = status.Signal()
+	if *exit == (ExitError{}) {
+		return nil
 	}
 	return fmt.Errorf("%s: %w", name, exit)
 }

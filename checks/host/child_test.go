@@ -218,9 +218,9 @@ func TestChildInheritsNoDescriptor(t *testing.T) {
 func TestAbandonedChildBlocksItsKind(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	release := make(chan struct{})
-	stuck := Child{RunDir: dir, gone: func(p *os.Process) (*os.ProcessState, error) {
+	stuck := Child{RunDir: dir, gone: func(pid int) (syscall.WaitStatus, error) {
 		<-release // it cannot be reaped, as in uninterruptible sleep
-		return p.Wait()
+		return reap(pid)
 	}}
 	living := exec.Command("/proc/self/exe")
 	living.Args = []string{testChildName, "hang"}

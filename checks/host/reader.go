@@ -70,13 +70,15 @@ func (t tree) readAll(e *Emitter) {
 		emit("manager_config", t.managerConfig())
 		emit("os", t.os())
 	})
-	emit("dxg", t.isThere("/dev/dxg"))
-	emit("tegra", t.tegra())
-	emit("nodes", t.nodes())
-	emit("proc_driver", t.isThere("/proc/driver"))
-	emit("initial_pid_ns", t.inInitialPIDNamespace())
-	emit("kernel", t.kernel())
-	emit("hypervisor", t.hypervisor())
+	e.Together(func(e *Emitter) { // nothing of this can hang
+		e.Emit("", "dxg", t.isThere("/dev/dxg"))
+		e.Emit("", "tegra", t.tegra())
+		e.Emit("", "nodes", t.nodes())
+		e.Emit("", "proc_driver", t.isThere("/proc/driver"))
+		e.Emit("", "initial_pid_ns", t.inInitialPIDNamespace())
+		e.Emit("", "kernel", t.kernel())
+		e.Emit("", "hypervisor", t.hypervisor())
+	})
 	wg.Wait()
 }
 

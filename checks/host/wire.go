@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"strings"
@@ -36,9 +37,21 @@ func (e *Emitter) Emit(gpu, name string, value json.Marshaler) {
 	if err != nil {
 		return
 	}
+	e.write(append(line, '\n'))
+}
+
+// Together writes the facts that tell emits in one piece: for facts that follow each other at once, each write
+// being worth a change of process.
+func (e *Emitter) Together(tell func(*Emitter)) {
+	var all bytes.Buffer
+	tell(NewEmitter(&all))
+	e.write(all.Bytes())
+}
+
+func (e *Emitter) write(data []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, _ = e.out.Write(append(line, '\n'))
+	_, _ = e.out.Write(data)
 }
 
 // slot is a *fact.Fact[T] of any T.

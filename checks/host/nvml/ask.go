@@ -31,9 +31,11 @@ func Ask(library string, buses []string, more io.Reader, out *host.Emitter) {
 	if code != nvml.SUCCESS {
 		return
 	}
-	out.Emit("", "driver", ask(a, "nvmlSystemGetDriverVersion", a.lib.SystemGetDriverVersion))
-	out.Emit("", "cuda", a.cuda())
-	out.Emit("", "count", ask(a, "nvmlDeviceGetCount_v2", a.lib.DeviceGetCount))
+	out.Together(func(out *host.Emitter) {
+		out.Emit("", "driver", ask(a, "nvmlSystemGetDriverVersion", a.lib.SystemGetDriverVersion))
+		out.Emit("", "cuda", a.cuda())
+		out.Emit("", "count", ask(a, "nvmlDeviceGetCount_v2", a.lib.DeviceGetCount))
+	})
 	for _, bus := range buses {
 		a.byBus(bus)
 	}
@@ -126,29 +128,31 @@ func text[C int8 | uint8](chars []C) string {
 	return string(out)
 }
 
-// device tells everything about one GPU.
+// device tells everything about one GPU: whether it has a handle at once, since the rest may hang.
 func (a asker) device(key, symbol string, device nvml.Device, code nvml.Return) {
-	emit := func(name string, value json.Marshaler) { a.out.Emit(key, name, value) }
-	emit("handle", fact.Of(int(code), symbol))
+	a.out.Emit(key, "handle", fact.Of(int(code), symbol))
 	if code != nvml.SUCCESS {
 		return
 	}
-	emit("index", ask(a, "nvmlDeviceGetIndex", device.GetIndex))
-	emit("minor", ask(a, "nvmlDeviceGetMinorNumber", device.GetMinorNumber))
-	emit("uuid", ask(a, "nvmlDeviceGetUUID", device.GetUUID))
-	emit("name", ask(a, "nvmlDeviceGetName", device.GetName))
-	emit("brand", ask(a, "nvmlDeviceGetBrand", func() (string, nvml.Return) {
-		brand, code := device.GetBrand()
-		return brandWord(brand), code
-	}))
-	emit("capability", ask(a, "nvmlDeviceGetCudaComputeCapability", func() (string, nvml.Return) {
-		major, minor, code := device.GetCudaComputeCapability()
-		return fmt.Sprintf("%d.%d", major, minor), code
-	}))
-	mig := a.mig(device)
-	emit("mig", mig)
-	emit("instances", a.instances(device, mig))
-	emit("fabric", a.fabric(device))
+	a.out.Together(func(out *host.Emitter) {
+		emit := func(name string, value json.Marshaler) { out.Emit(key, name, value) }
+		emit("index", ask(a, "nvmlDeviceGetIndex", device.GetIndex))
+		emit("minor", ask(a, "nvmlDeviceGetMinorNumber", device.GetMinorNumber))
+		emit("uuid", ask(a, "nvmlDeviceGetUUID", device.GetUUID))
+		emit("name", ask(a, "nvmlDeviceGetName", device.GetName))
+		emit("brand", ask(a, "nvmlDeviceGetBrand", func() (string, nvml.Return) {
+			brand, code := device.GetBrand()
+			return brandWord(brand), code
+		}))
+		emit("capability", ask(a, "nvmlDeviceGetCudaComputeCapability", func() (string, nvml.Return) {
+			major, minor, code := device.GetCudaComputeCapability()
+			return fmt.Sprintf("%d.%d", major, minor), code
+		}))
+		mig := a.mig(device)
+		emit("mig", mig)
+		emit("instances", a.instances(device, mig))
+	})
+	a.out.Emit(key, "fabric", a.fabric(device))
 }
 
 // brands are NVML's words (nvml.h, NVML_BRAND_*) by number.
