@@ -12,7 +12,11 @@ import (
 )
 
 const (
-	toolkitFile    = "/etc/nvidia-container-runtime/config.toml"
+	toolkitFile = "/etc/nvidia-container-runtime/config.toml"
+	// The GPU operator's toolkit container keeps its own beside its wrappers (v1.20,
+	// cmd/nvidia-ctk-installer/toolkit/toolkit.go), on hosts that as a rule have none in /etc.
+	operatorToolkitFile = "/usr/local/nvidia/toolkit/.config/nvidia-container-runtime/config.toml"
+
 	maxToolkitFile = 64 << 10 // bytes
 )
 
@@ -41,23 +45,26 @@ func DefaultToolkit() Toolkit {
 	}
 }
 
-// ReadToolkit reads /etc/nvidia-container-runtime/config.toml below root, at most 64 KiB. Keys that are not set,
-// and an absent file, mean the toolkit's defaults; a file that cannot be read or parsed is an error. Unknown keys
-// are ignored.
+// ReadToolkit reads /etc/nvidia-container-runtime/config.toml below root, or where there is none the GPU
+// operator's, at most 64 KiB. Keys that are not set, and no file, mean the toolkit's defaults; a file that cannot
+// be read or parsed is an error. Unknown keys are ignored.
 func ReadToolkit(root string) (Toolkit, error) {
-	file := filepath.Join(root, toolkitFile)
-	data, err := readRegular(file, maxToolkitFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return DefaultToolkit(), nil
+	for _, name := range []string{toolkitFile, operatorToolkitFile} {
+		file := filepath.Join(root, name)
+		data, err := readRegular(file, maxToolkitFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Toolkit{}, fmt.Errorf("read %s: %w", file, err)
+		}
+		t, err := parseToolkit(data)
+		if err != nil {
+			return Toolkit{}, fmt.Errorf("parse %s: %w", file, err)
+		}
+		return t, nil
 	}
-	if err != nil {
-		return Toolkit{}, fmt.Errorf("read %s: %w", file, err)
-	}
-	t, err := parseToolkit(data)
-	if err != nil {
-		return Toolkit{}, fmt.Errorf("parse %s: %w", file, err)
-	}
-	return t, nil
+	return DefaultToolkit(), nil
 }
 
 type toolkitConfig struct {

@@ -108,6 +108,18 @@ func TestReadToolkitOddFiles(t *testing.T) {
 	}
 }
 
+func TestReadToolkitOfTheOperator(t *testing.T) {
+	root := t.TempDir()
+	for _, row := range []struct{ file, mode string }{{operatorToolkitFile, "cdi"}, {toolkitFile, "legacy"}} {
+		file := filepath.Join(root, row.file)
+		must(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		must(t, os.WriteFile(file, []byte("[nvidia-container-runtime]\nmode = \""+row.mode+"\"\n"), 0o600))
+		if got, err := ReadToolkit(root); err != nil || got.Mode != row.mode {
+			t.Errorf("%s: mode %s, %v", row.file, got.Mode, err)
+		}
+	}
+}
+
 func FuzzToolkit(f *testing.F) {
 	f.Add([]byte("[nvidia-container-runtime]\nmode = \"cdi\"\n"))
 	f.Add([]byte("swarm-resource = \",,A\"\n"))
