@@ -35,12 +35,9 @@ func like(pattern, text string) bool {
 
 // override lowers the mode by the container's own annotation, where the policy lets it.
 func (p Policy) override(c *oci.Container) Policy {
-	var asked Mode
-	if !p.Overrides || asked.UnmarshalText([]byte(c.Annotations["gpu-preflight.mode"])) != nil {
-		return p
-	}
 	order := []Mode{ModeEnforce, ModeWarn, ModeOff}
-	if slices.Index(order, asked) > slices.Index(order, p.Mode) {
+	asked := Mode(c.Annotations["gpu-preflight.mode"])
+	if p.Overrides && slices.Index(order, asked) > slices.Index(order, p.Mode) {
 		p.Mode = asked
 	}
 	return p

@@ -8,9 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const oNonblock = unix.O_NONBLOCK
-
-func readRegular(f *os.File, limit int64) ([]byte, error) {
+// readBounded reads a regular file of ours; it does not wait for a FIFO and does not read without end.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

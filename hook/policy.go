@@ -1,27 +1,15 @@
 package hook
 
 import (
-	"bytes"
-	"encoding"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"gpu-preflight/checks"
 )
 
 // DefaultConfig is where the policy is read from.
 const DefaultConfig = "/etc/gpu-preflight/config.toml"
-
-// maxPolicy bounds the policy file, in bytes.
-const maxPolicy = 1 << 20
 
 // Mode says what a refusal means.
 type Mode string
@@ -52,7 +40,7 @@ type Evidence string
 // Unknown is what an unknown fact of a check set to refuse means: allow | refuse.
 type Unknown string
 
-// UnmarshalText accepts the words of each key, so that the decoder can name the place of another one.
+// UnmarshalText accepts enforce, warn and off.
 func (m *Mode) UnmarshalText(text []byte) error {
 	return word(m, text, ModeEnforce, ModeWarn, ModeOff)
 }
@@ -99,11 +87,6 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // MarshalText writes the duration as it is read.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-var (
-	_ encoding.TextUnmarshaler = (*Duration)(nil)
-	_ encoding.TextUnmarshaler = (*Mode)(nil)
-)
 
 // Policy says what the findings mean on this host. DESIGN: config.toml.
 type Policy struct {
@@ -170,95 +153,4 @@ func DefaultPolicy() Policy {
 		Runtime: Runtime{Runtimes: []string{"runc", "crun"}},
 		Log:     Log{File: "/var/log/gpu-preflight/launches.jsonl", Journald: true},
 	}
-}
-
-// ReadPolicy reads the policy strictly. A file that is absent gives the defaults; any other error names the
-// file and the place.
-func ReadPolicy(path string) (Policy, error) {
-	p := DefaultPolicy()
-	data, err := readBounded(path, maxPolicy)
-	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
-	}
-	if err != nil {
-		return p, fmt.Errorf("policy %s: %w", path, err)
-	}
-	p.Path = path
-	decoder := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, placed(err))
-	}
-	var keys map[string]any
-	if err := toml.Unmarshal(data, &keys); err != nil {
-		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, err)
-	}
-	p.Set = flatten("", keys)
-	if err := knownChecks(p, data); err != nil {
-		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, err)
-	}
-	return p, nil
-}
-
-// LoadPolicy is ReadPolicy for a launch: a broken or unreadable file never blocks a host and never surprises
-// with enforcement, it judges by the defaults in mode warn and says so.
-func LoadPolicy(path string) Policy {
-	p, err := ReadPolicy(path)
-	if err != nil {
-		p = DefaultPolicy()
-		p.Path, p.Mode, p.Problem = path, ModeWarn, err.Error()
-	}
-	return p
-}
-
-// placed adds line and column to what the decoder found wrong.
-func placed(err error) error {
-	var strict *toml.StrictMissingError
-	if errors.As(err, &strict) && len(strict.Errors) > 0 {
-		row, column := strict.Errors[0].Position()
-		return fmt.Errorf("line %d, column %d: unknown key %s", row, column, strings.Join(strict.Errors[0].Key(), "."))
-	}
-	var wrong *toml.DecodeError
-	if errors.As(err, &wrong) {
-		row, column := wrong.Position()
-		return fmt.Errorf("line %d, column %d: %w", row, column, err)
-	}
-	return err
-}
-
-// knownChecks refuses settings of checks that do not exist: a misspelt ID would silently do nothing.
-func knownChecks(p Policy, data []byte) error {
-	for _, id := range slices.Sorted(maps.Keys(p.Checks)) {
-		if slices.ContainsFunc(checks.All(), func(c checks.Check) bool { return c.ID == id }) {
-			continue
-		}
-		for i, line := range strings.Split(string(data), "\n") {
-			if key, _, ok := strings.Cut(line, "="); ok && strings.Trim(key, " \t\"'") == id {
-				return fmt.Errorf("line %d: no check is called %q", i+1, id)
-			}
-		}
-		return fmt.Errorf("checks: no check is called %q", id)
-	}
-	return nil
-}
-
-func flatten(prefix string, table map[string]any) []string {
-	var keys []string
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		if sub, ok := table[key].(map[string]any); ok {
-			keys = append(keys, flatten(prefix+key+".", sub)...)
-		} else {
-			keys = append(keys, prefix+key)
-		}
-	}
-	return keys
-}
-
-// readBounded reads a regular file of ours; it does not wait for a FIFO and does not read without end.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|oNonblock, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readRegular(f, limit)
 }

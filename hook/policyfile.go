@@ -1,0 +1,137 @@
+package hook
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"gpu-preflight/checks"
+)
+
+// maxPolicy bounds the policy file, in bytes.
+const maxPolicy = 1 << 20
+
+// ReadPolicy reads the policy strictly. A file that is absent gives the defaults; any other error names the
+// file and the place.
+func ReadPolicy(path string) (Policy, error) {
+	data, err := readBounded(path, maxPolicy)
+	if errors.Is(err, fs.ErrNotExist) {
+		return DefaultPolicy(), nil
+	}
+	p := DefaultPolicy()
+	if err == nil {
+		p, err = parsePolicy(data)
+	}
+	if err != nil {
+		return DefaultPolicy(), fmt.Errorf("policy %s: %w", path, err)
+	}
+	p.Path = path
+	return p, nil
+}
+
+// LoadPolicy is ReadPolicy for a launch: a broken or unreadable file never blocks a host and never surprises
+// with enforcement, it judges by the defaults in mode warn and says so.
+func LoadPolicy(path string) Policy {
+	p, err := ReadPolicy(path)
+	if err != nil {
+		p.Path, p.Mode, p.Problem = path, ModeWarn, err.Error()
+	}
+	return p
+}
+
+func parsePolicy(data []byte) (Policy, error) {
+	p := DefaultPolicy()
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&p); err != nil {
+		return p, placed(err)
+	}
+	var keys map[string]any
+	if err := toml.Unmarshal(data, &keys); err != nil {
+		return p, placed(err)
+	}
+	p.Set = flatten("", keys)
+	if key, err := p.wrong(keys); err != nil {
+		return p, fmt.Errorf("%s%s: %w", lineOf(data, key), key, err)
+	}
+	return p, nil
+}
+
+// placed adds line and column to what the decoder found wrong.
+func placed(err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		row, column := strict.Errors[0].Position()
+		return fmt.Errorf("line %d, column %d: unknown key %s", row, column, strings.Join(strict.Errors[0].Key(), "."))
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		row, column := wrong.Position()
+		return fmt.Errorf("line %d, column %d: %w", row, column, err)
+	}
+	return err
+}
+
+// wrong finds a value that its key does not take, and names the key. The decoder takes any text for a word (it does
+// not ask UnmarshalText of strings) and any number for a time.
+func (p Policy) wrong(keys map[string]any) (key string, err error) {
+	for key, err := range map[string]error{
+		"mode":        p.Mode.UnmarshalText([]byte(p.Mode)),
+		"requirement": p.Requirement.UnmarshalText([]byte(p.Requirement)),
+		"evidence":    p.Evidence.UnmarshalText([]byte(p.Evidence)),
+		"unknown":     p.Unknown.UnmarshalText([]byte(p.Unknown)),
+	} {
+		if err != nil {
+			return key, err
+		}
+	}
+	for _, key := range []string{"timeout", "nvml_timeout", "settle"} {
+		if _, text := keys[key].(string); keys[key] != nil && !text {
+			return key, fmt.Errorf("%v is no time with a unit, such as \"5s\"", keys[key])
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.Checks)) {
+		setting := p.Checks[id]
+		if !slices.ContainsFunc(checks.All(), func(c checks.Check) bool { return c.ID == id }) {
+			return "checks." + id, fmt.Errorf("no check is called %.60q", id)
+		}
+		if err := setting.UnmarshalText([]byte(setting)); err != nil {
+			return "checks." + id, err
+		}
+	}
+	return "", nil
+}
+
+// lineOf finds the line of a key for a message, empty when it is written in a way that is not looked for.
+func lineOf(data []byte, key string) string {
+	section := ""
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			name, _, _ = strings.Cut(name, "]")
+			section = strings.TrimSpace(name) + "."
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if ok && section+strings.Trim(name, " \t\"'") == key {
+			return fmt.Sprintf("line %d: ", i+1)
+		}
+	}
+	return ""
+}
+
+func flatten(prefix string, table map[string]any) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if sub, ok := table[key].(map[string]any); ok {
+			keys = append(keys, flatten(prefix+key+".", sub)...)
+		} else {
+			keys = append(keys, prefix+key)
+		}
+	}
+	return keys
+}
