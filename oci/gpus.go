@@ -133,7 +133,10 @@ func (f *finder) byToolkit() bool {
 	}
 	f.give(route, append([]string{why + asked(names)}, note...)...)
 	f.request.All, f.request.Devices = all, devices
-	f.request.DriverRoot, f.request.DisableRequire = t.driverRoot(), t.DisableRequire
+	f.request.DisableRequire = t.DisableRequire
+	if route != RouteCDI { // there the specification's files say where the libraries are
+		f.request.DriverRoot = t.driverRoot()
+	}
 	return true
 }
 

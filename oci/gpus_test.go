@@ -245,6 +245,26 @@ func TestFindGPUsAboveNVIDIARuntime(t *testing.T) {
 	}
 }
 
+// The driver root of the toolkit's configuration is the launch's wherever the toolkit brings the libraries in.
+func TestFindGPUsDriverRoot(t *testing.T) {
+	for _, tt := range []struct{ mode, root, want string }{
+		{"legacy", "", "/"},
+		{"legacy", "/run/nvidia/driver/", "/run/nvidia/driver"},
+		{"auto", "/run/nvidia/driver", "/run/nvidia/driver"},
+		{"cdi", "/run/nvidia/driver", ""},
+	} {
+		c := env("NVIDIA_VISIBLE_DEVICES=all")
+		r := FindGPUs(&c, Host{AboveNVIDIARuntime: true, Toolkit: func() (Toolkit, error) {
+			toolkit := DefaultToolkit()
+			toolkit.Mode, toolkit.CLIRoot, toolkit.DisableRequire = tt.mode, tt.root, true
+			return toolkit, nil
+		}})
+		if r.DriverRoot != tt.want || !r.DisableRequire {
+			t.Errorf("%s, %s: %+v", tt.mode, tt.root, r)
+		}
+	}
+}
+
 // The two files of the host are read only where the configuration alone does not tell.
 func TestFindGPUsAsksTheHostSparingly(t *testing.T) {
 	for _, tt := range []struct {
