@@ -143,22 +143,32 @@ func TestAppendBoundsTheLine(t *testing.T) {
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "launches.jsonl")
 			r := launch("huge")
 			r.Verdict, r.Message = "refuse", "refused"
 			row.change(&r)
-			if err := record.Append(path, r); err != nil {
-				t.Fatal(err)
-			}
-			if info, err := os.Stat(path); err != nil || info.Size() > 64<<10 {
-				t.Errorf("%d bytes, %v", info.Size(), err)
-			}
-			records, broken := read(t, path)
-			if len(records) != 1 || len(broken) != 0 || !row.whole(records[0]) {
-				t.Errorf("read %d records, %v: %.300v", len(records), broken, records)
+			if got := bounded(t, r); !row.whole(got) {
+				t.Errorf("read %.300v", got)
 			}
 		})
 	}
+}
+
+// bounded appends one record, measures its line and reads it again.
+func bounded(t *testing.T, r record.Record) record.Record {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "launches.jsonl")
+	if err := record.Append(path, r); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, broken := read(t, path)
+	if info.Size() > 64<<10 || len(records) != 1 || len(broken) != 0 {
+		t.Fatalf("%d bytes, %d records, %v", info.Size(), len(records), broken)
+	}
+	return records[0]
 }
 
 // TestAppendAfterCutLine: a crash or a full disk left half a record; the next one is whole.

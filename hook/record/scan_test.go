@@ -93,38 +93,36 @@ func TestScanBrokenLines(t *testing.T) {
 
 func TestScanRotated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "launches.jsonl")
-	ids := func(rotated bool) (ids []string, failed error) {
+	want := func(when string, rotated bool, want ...string) {
+		t.Helper()
+		var got []string
 		for r, err := range record.Scan(path, rotated) {
 			if err != nil {
-				return ids, err
+				t.Errorf("%s: %v", when, err)
 			}
-			ids = append(ids, r.Container.ID)
+			got = append(got, r.Container.ID)
 		}
-		return ids, nil
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: read %q, want %q", when, got, want)
+		}
 	}
-	if got, err := ids(true); !errors.Is(err, fs.ErrNotExist) || got != nil {
-		t.Errorf("no file: %v, %v", got, err)
+	for _, err := range record.Scan(path, true) {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("no file: %v", err)
+		}
 	}
 	add(t, path, "a", "b")
-	if got, err := ids(true); err != nil || !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("not rotated yet: %v, %v", got, err)
-	}
+	want("not rotated yet", true, "a", "b")
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ids(true); err != nil || !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("just rotated: %v, %v", got, err)
-	}
+	want("just rotated", true, "a", "b")
 	add(t, path, "c")
-	if got, err := ids(true); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("rotated: %v, %v", got, err)
-	}
-	if got, err := ids(false); err != nil || !slices.Equal(got, []string{"c"}) {
-		t.Errorf("the current one alone: %v, %v", got, err)
-	}
-	for r := range record.Scan(path, true) { // a reader that has enough
-		if r.Container.ID != "a" {
-			t.Errorf("read on to %s", r.Container.ID)
+	want("rotated", true, "a", "b", "c")
+	want("the current one alone", false, "c")
+	for r, err := range record.Scan(path, true) { // a reader that has enough
+		if err != nil || r.Container.ID != "a" {
+			t.Errorf("read on to %s, %v", r.Container.ID, err)
 		}
 		break
 	}
