@@ -134,9 +134,7 @@ func (f *finder) byToolkit() bool {
 	f.give(route, append([]string{why + asked(names)}, note...)...)
 	f.request.All, f.request.Devices = all, devices
 	f.request.DisableRequire = t.DisableRequire
-	if route != RouteCDI { // there the specification's files say where the libraries are
-		f.request.DriverRoot = t.driverRoot()
-	}
+	f.request.DriverRoot = t.driverRoot(route)
 	return true
 }
 

@@ -117,9 +117,12 @@ func parseToolkit(data []byte) (Toolkit, error) {
 	}, nil
 }
 
-// driverRoot is where the toolkit takes the driver's libraries from.
-func (t Toolkit) driverRoot() string {
-	if t.CLIRoot == "" {
+// driverRoot is where the toolkit takes the driver's libraries from; "" for CDI, whose files say it themselves.
+func (t Toolkit) driverRoot(route Route) string {
+	switch {
+	case route == RouteCDI:
+		return ""
+	case t.CLIRoot == "":
 		return "/"
 	}
 	return path.Clean(t.CLIRoot)
