@@ -26,6 +26,8 @@ var (
 	ErrFlood      = errors.New("said too much")
 )
 
+var errPanic = errors.New("its line ended in a panic")
+
 // ExitError is a child's bad end: its exit status, or the signal that killed it.
 type ExitError struct {
 	Code   int
@@ -152,7 +154,14 @@ type running struct {
 	ended chan ending // the end of the process
 }
 
+// listen hands over the lines. A panic of ours in line must not end the program: a hook's exit status would refuse a
+// container.
 func (r *running) listen(line func([]byte)) {
+	defer func() {
+		if trouble := recover(); trouble != nil {
+			r.said <- fmt.Errorf("%w: %v", errPanic, trouble)
+		}
+	}()
 	scanner := bufio.NewScanner(io.LimitReader(r.out, maxSaid+1))
 	scanner.Buffer(nil, maxLine)
 	total := 0

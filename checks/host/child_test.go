@@ -166,6 +166,15 @@ func TestRunChildStopsAFlood(t *testing.T) {
 	}
 }
 
+func TestRunChildSurvivesAPanic(t *testing.T) {
+	err := RunChild(t.Context(), Child{
+		Path: "/proc/self/exe", Argv0: testChildName, Args: []string{"hang"}, Name: "test",
+	}, func([]byte) { panic("ours") })
+	if !errors.Is(err, errPanic) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRunChildWaitsForNoGrandchild(t *testing.T) {
 	begin := time.Now()
 	said, err := run(t, long, Child{}, "grandchild")

@@ -74,13 +74,12 @@ func Gather(ctx context.Context, o Options) Facts {
 	var wg sync.WaitGroup
 	limited, cancel := context.WithTimeout(ctx, o.NVMLTimeout)
 	defer cancel()
-	wg.Go(func() { readHost(limited, o, &f, plans) })
 	f.Driver = t.driver()
 	library := t.choose(o, f.Driver.Version.Value)
-	wg.Go(func() { f.NVML = askNVML(limited, o, library, plans) })
-	f.Majors = t.majors()
-	f.Uptime = t.uptime()
+	wg.Go(safely(func() { readHost(limited, o, &f, plans) }))
+	safely(func() { f.NVML = askNVML(limited, o, library, plans) })() // the longest way, so it starts first
 	wg.Wait()
+	f.Majors, f.Uptime = t.majors(), t.uptime()
 	f.placeDaemons(t.readDaemons(f.Uptime, o.AskAll || f.hasFabric()))
 	if f.stale() {
 		f.again(ctx, o, t)
@@ -112,8 +111,10 @@ func (f *Facts) placeDaemons(found daemons) {
 	}
 }
 
-// readHost runs the reader child and tells which GPUs to ask as soon as that can be decided.
+// readHost runs the reader child and tells which GPUs to ask as soon as that can be decided, and none in the end
+// if it never can.
 func readHost(ctx context.Context, o Options, f *Facts, plans chan<- plan) {
+	defer close(plans)
 	slots, decided := f.readerSlots(), false
 	err := RunChild(ctx, readerChild(o), func(data []byte) {
 		line, ok := parseLine(data)
@@ -215,5 +216,14 @@ func readVersions(ctx context.Context, o Options, processes []Process) {
 	})
 	for i := range processes {
 		processes[i].Version = versions[i].Value
+	}
+}
+
+// safely keeps a panic of ours from ending the program, whose exit code would refuse a container: what was not read
+// stays unknown.
+func safely(f func()) func() {
+	return func() {
+		defer func() { _ = recover() }()
+		f()
 	}
 }
