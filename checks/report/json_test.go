@@ -72,14 +72,17 @@ func fill(v reflect.Value, name string) {
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(reflect.ValueOf("name"), value)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			field := v.Type().Field(i)
-			if field.IsExported() && field.Name != "Unknown" {
-				fill(v.Field(i), field.Name)
-			}
-		}
+		fillStruct(v)
 	default:
 		panic("a field of kind " + v.Kind().String() + ": " + name)
+	}
+}
+
+func fillStruct(v reflect.Value) {
+	for i := range v.NumField() {
+		if field := v.Type().Field(i); field.IsExported() && field.Name != "Unknown" {
+			fill(v.Field(i), field.Name)
+		}
 	}
 }
 
