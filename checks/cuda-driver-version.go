@@ -24,7 +24,7 @@ var cudaDriverVersion = Check{
 		case declared.Legacy && declared.LegacyRequirement != nil && f.declaredMode():
 			r := f.judgeRequirement(*declared.LegacyRequirement)
 			r.Need = true
-			return r.from(f.Host.NVML.CUDA.Source)
+			return r.from(f.hostCUDA().Source)
 		}
 		need, err := cuda.ParseVersion(declared.CUDAVersion)
 		if err != nil {

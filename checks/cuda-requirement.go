@@ -27,14 +27,14 @@ var cudaRequirement = Check{
 		if len(declared.Requirements) == 0 {
 			return skip("the image declares no NVIDIA_REQUIRE_*")
 		}
-		worst := pass("every requirement is met")
-		for _, r := range declared.Requirements {
+		worst := f.judgeRequirement(declared.Requirements[0])
+		for _, r := range declared.Requirements[1:] {
 			if got := f.judgeRequirement(r); rank(got.Status) > rank(worst.Status) {
 				worst = got
 			}
 		}
 		worst.Need = true
-		return worst.from(f.Host.NVML.CUDA.Source)
+		return worst.from(f.hostCUDA().Source)
 	},
 }
 
@@ -62,32 +62,56 @@ func (f Facts) declaredMode() bool {
 // is evaluated once without one (libnvidia-container, src/cli/configure.c).
 func (f Facts) judgeRequirement(r image.Requirement) Result {
 	sets := f.requireFacts()
-	for _, facts := range sets {
-		out, unmet, why := satisfy(r, facts)
-		switch {
-		case out == invalid:
-			return unknown("%s cannot be read: %s", r.Name, why)
-		case out == unsatisfied && f.declaredMode():
-			return f.unmetDeclared(r, facts, unmet)
-		case out == unsatisfied:
-			return f.unmetMinorVersion(r, facts, unmet)
-		case facts.CUDA == "" && !meetsWithoutCUDA(r, facts):
-			return unknown("%s asks for a CUDA version, and the host's is not known: %s", r.Name, f.Host.NVML.CUDA.Why())
+	worst := f.judgeOne(r, sets[0])
+	for _, one := range sets[1:] {
+		if got := f.judgeOne(r, one); rank(got.Status) > rank(worst.Status) {
+			worst = got
 		}
 	}
-	return pass("%s is met", r.Name)
+	return worst
 }
 
-// requireFacts are the facts of the language, one set a GPU asked for.
-func (f Facts) requireFacts() []requireFacts {
-	base := requireFacts{CUDA: f.Host.NVML.CUDA.Value, Driver: f.Host.NVML.Driver.Value}
+// judgeOne evaluates an expression for one GPU. libnvidia-container takes what asks for an unknown fact as met;
+// here that is unknown, or skipped where the GPU was not asked on purpose.
+func (f Facts) judgeOne(r image.Requirement, one gpuRequireFacts) Result {
+	out, unmet, why := satisfy(r, one.requireFacts)
+	missing := one.missing(r)
+	switch {
+	case out == invalid:
+		return unknown("%s cannot be read: %s", r.Name, why)
+	case out == unsatisfied && f.declaredMode():
+		return f.unmetDeclared(r, one.requireFacts, unmet)
+	case out == unsatisfied:
+		return f.unmetMinorVersion(r, one.requireFacts, unmet)
+	case len(missing) == 0:
+		return pass("%s is met", r.Name)
+	case slices.Contains(missing, "cuda"):
+		return unknown("%s asks for a CUDA version, and the host's is not known: %s", r.Name, f.hostCUDA().Why())
+	case one.notAsked != "" && !slices.Contains(missing, "driver"):
+		return skip("%s asks for %s; not asked: %s", r.Name, list(missing), one.notAsked)
+	}
+	return unknown("%s asks for %s, which is not known of this host", r.Name, list(missing))
+}
+
+// gpuRequireFacts are the facts of the language for one GPU, and why NVML was not asked for it.
+type gpuRequireFacts struct {
+	requireFacts
+	notAsked string
+}
+
+// requireFacts are the facts of the language, one set a GPU asked for, and at least one.
+func (f Facts) requireFacts() []gpuRequireFacts {
+	base := gpuRequireFacts{requireFacts: requireFacts{Driver: f.Host.NVML.Driver.Value}}
+	if have := f.hostCUDA(); have.Known() {
+		base.CUDA = have.Value.String()
+	}
 	if base.Driver == "" && f.foreign() == "" {
 		base.Driver = f.Host.Driver.Version.Value
 	}
-	var sets []requireFacts
+	var sets []gpuRequireFacts
 	for _, g := range f.asked().GPUs {
 		set := base
-		set.Arch, set.Brand = g.Capability.Value, g.Brand.Value
+		set.Arch, set.Brand, set.notAsked = g.Capability.Value, g.Brand.Value, g.NotAsked
 		if !slices.Contains(sets, set) {
 			sets = append(sets, set)
 		}
@@ -98,11 +122,24 @@ func (f Facts) requireFacts() []requireFacts {
 	return sets
 }
 
-// meetsWithoutCUDA tells whether an expression holds whatever the host's CUDA version is.
-func meetsWithoutCUDA(r image.Requirement, facts requireFacts) bool {
-	facts.CUDA = "0.0"
-	out, _, _ := satisfy(r, facts)
-	return out == satisfied
+// missing names the unknown facts that a satisfied expression rests on; none when a term holds by known facts.
+func (f requireFacts) missing(r image.Requirement) []string {
+	var names []string
+	for _, term := range r.Terms {
+		if met, _ := f.meet(term); !met {
+			continue
+		}
+		rests := slices.DeleteFunc(slices.Clone(term.Factors), func(x image.Factor) bool { return f.named(x.Name) != "" })
+		if len(rests) == 0 {
+			return nil
+		}
+		for _, factor := range rests {
+			if !slices.Contains(names, factor.Name) {
+				names = append(names, factor.Name)
+			}
+		}
+	}
+	return names
 }
 
 func (f Facts) unmetDeclared(r image.Requirement, facts requireFacts, unmet []string) Result {
@@ -175,7 +212,9 @@ func anyBoard(r image.Requirement, facts requireFacts) bool {
 
 func (f Facts) newerFor(r image.Requirement) []string {
 	if need, ok := loneCUDA(r); ok {
-		return newerDriver(need)
+		if lines := newerDriver(need); len(lines) > 0 {
+			return lines
+		}
 	}
 	return []string{"install a driver that meets it, or use an image for this host's driver"}
 }

@@ -5,6 +5,7 @@ import (
 
 	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/fact"
+	"gpu-preflight/checks/host"
 )
 
 // answer is what becomes of software that was built for a CUDA version on this host.
@@ -46,15 +47,19 @@ func (f Facts) answerFor(need cuda.Version) verdict {
 	return v
 }
 
-// hostCUDA is the CUDA version of the host's own driver: NVML's word, else the table's for a Linux driver
-// branch. Version numbers of WSL and Tegra never index that table.
+// hostCUDA is the CUDA version of the host's own driver: NVML's word, and on a host without NVML the table's for
+// a Linux driver branch. Version numbers of WSL and Tegra never index that table.
 func (f Facts) hostCUDA() fact.Fact[cuda.Version] {
-	if said := f.Host.NVML.CUDA; said.Known() {
+	said := f.Host.NVML.CUDA
+	if said.Known() {
 		v, err := cuda.ParseVersion(said.Value)
 		if err != nil {
 			return fact.Missing[cuda.Version](said.Source, err.Error())
 		}
 		return fact.Of(v, said.Source)
+	}
+	if init := f.Host.NVML.Init; init.Known() && init.Value == host.NVMLSuccess {
+		return fact.Missing[cuda.Version](said.Source, "NVML does not tell it")
 	}
 	branch, ok := f.branch()
 	if !ok {
@@ -87,7 +92,8 @@ func (f Facts) forwardTo(need cuda.Version) (answer, string) {
 	}
 	compat := f.Launch.Needs.Compat
 	if !compat.Read {
-		if need.Major > cuda.NewestCUDA().Major {
+		// The next major after the table's may be there by now, the one after it is not.
+		if need.Major > cuda.NewestCUDA().Major+1 {
 			return cannot, "no driver is known that reaches CUDA " + need.String() + ", not even through forward compatibility"
 		}
 		return undecided, "whether the image carries forward-compatibility libraries is not known"
@@ -100,7 +106,7 @@ func (f Facts) forwardTo(need cuda.Version) (answer, string) {
 
 // forwardThrough judges by the compatibility libraries that are in the image.
 func (f Facts) forwardThrough(need cuda.Version, class cuda.Support) (answer, string) {
-	host, hostKnown := f.branch()
+	branch, hostKnown := f.branch()
 	doubt := false
 	for _, l := range f.Launch.Needs.Compat.Libraries {
 		d, err := cuda.ParseDriver(l.Version)
@@ -109,7 +115,7 @@ func (f Facts) forwardThrough(need cuda.Version, class cuda.Support) (answer, st
 		case err != nil || !ok:
 			doubt = true
 		case row.Version.Less(need):
-		case class == cuda.Supported && hostKnown && cuda.ForwardCompat(row.Version, host) == cuda.CompatYes:
+		case class == cuda.Supported && hostKnown && cuda.ForwardCompat(row.Version, branch) == cuda.CompatYes:
 			return forward, "through the forward-compatibility libraries of the image (" + l.Path + ")"
 		default:
 			doubt = true

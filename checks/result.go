@@ -1,6 +1,10 @@
 package checks
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Status is what one check found.
 type Status string
@@ -72,4 +76,23 @@ func (r Result) because(why string, cuda ...int) Result {
 func (r Result) lowered() Result {
 	r.Status, r.Transient, r.LookAgain = StatusWarn, false, false
 	return r
+}
+
+// maxWhat bounds what a check says, in bytes: names and expressions are the image author's.
+const maxWhat = 600
+
+// plain escapes what is not printable ASCII, as Go writes it in a string, and cuts what is long.
+func plain(text string) string {
+	var b strings.Builder
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(c), "'"))
+		} else {
+			b.WriteRune(c)
+		}
+		if b.Len() > maxWhat {
+			return b.String() + " (cut)"
+		}
+	}
+	return b.String()
 }

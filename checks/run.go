@@ -21,6 +21,7 @@ func Run(f Facts, list []Check) []Result {
 			failed[check.ID] = true
 			r = soften(f, r)
 		}
+		r.What = plain(r.What)
 		results = append(results, r)
 	}
 	return results
