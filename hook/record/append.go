@@ -22,7 +22,7 @@ const maxLine = 64 << 10
 // mix records. A missing folder is made. It never waits: what is not a regular file (a FIFO, a terminal) is an
 // error. Errors say what could not be kept; they change no verdict.
 func Append(path string, r Record) error {
-	line, err := encode(r)
+	line, err := Encode(r)
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
@@ -103,9 +103,9 @@ func writeOnce(f *os.File, line []byte) error {
 	}
 }
 
-// encode makes the line, shorter where it would be too long: the details of the results first. What is far too
+// Encode gives the line of a record, shorter where it would be too long: the details of the results first. What is far too
 // long is not encoded to find that out.
-func encode(r Record) ([]byte, error) {
+func Encode(r Record) ([]byte, error) {
 	r.Schema = Schema
 	shorter := []func(Record, int) Record{shortResults, shorten}
 	candidate := r

@@ -30,7 +30,7 @@ func Journal(ctx context.Context, r Record, message string) error {
 	if !journalThere() {
 		return ErrNoJournal
 	}
-	line, err := encode(r)
+	line, err := Encode(r)
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
