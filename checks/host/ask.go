@@ -1,7 +1,6 @@
 package host
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,14 +46,16 @@ func wantedGPUs(asked []string, gpus []ProcGPU) []bool {
 		asked = []string{"all"}
 	}
 	for _, name := range asked {
-		match := matcher(name)
+		match, resolved := matcher(name), false
 		for i, index := 0, 0; i < len(gpus); i++ {
-			wanted[i] = wanted[i] || match(gpus[i], index)
+			if match(gpus[i], index) {
+				wanted[i], resolved = true, true
+			}
 			if !gpus[i].Excluded {
 				index++ // NVML counts in the order of the bus, without excluded ones
 			}
 		}
-		if isUUID(name) && !slices.Contains(wanted, true) {
+		if isUUID(name) && !resolved {
 			for i := range wanted {
 				wanted[i] = true
 			}
