@@ -24,16 +24,19 @@ var containerDevices = Check{
 		if why := f.foreign(); why != "" {
 			return skip("%s", why)
 		}
-		if f.Launch.Container == nil {
-			return skip("no container configuration to look at")
-		}
 		switch route := f.Launch.GPUs.Route; {
+		case f.Launch.Container == nil:
+			return skip("no container configuration to look at")
+		case !f.wantsCompute():
+			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
 		case f.Launch.GPUs.NVIDIAHook:
 			return skip("NVIDIA's own hook adds the nodes later")
 		case route != oci.RouteCDI && route != oci.RouteDevices:
 			return skip("the nodes are added later (%s)", route)
 		case mountsDev(f.Launch.Container.Mounts):
 			return skip("the host's /dev is mounted")
+		case !f.linux():
+			return unknown("whether this host needs NVIDIA's nodes is not known")
 		}
 		if wrong := f.wrongMajor(); wrong != "" {
 			return fail("%s", wrong).
@@ -79,16 +82,16 @@ func isGPUNode(base string) bool {
 }
 
 func (f Facts) missingNodes() Result {
-	if !f.wantsCompute() {
-		return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
-	}
 	var missing []string
 	for _, node := range []string{"/dev/nvidiactl", "/dev/nvidia-uvm"} {
 		if !given(f.Launch.Container, node) {
 			missing = append(missing, node)
 		}
 	}
-	if len(missing) == 0 {
+	switch {
+	case len(missing) == 0 && !f.Host.Majors.Known():
+		return unknown("the kernel's device numbers are not known: %s", f.Host.Majors.Why())
+	case len(missing) == 0:
 		return pass("nvidiactl and nvidia-uvm are given").from("linux.devices")
 	}
 	// Graphics and video work without nvidia-uvm, so only a container that says it wants CUDA fails.

@@ -3,6 +3,7 @@ package checks
 import (
 	"slices"
 
+	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/host"
 )
 
@@ -36,7 +37,7 @@ var driverLibraryVersion = Check{
 func judgeMount(f Facts, mount string) (Result, bool) {
 	module := f.Host.Driver.Version
 	library, ok := libraryVersion(mount)
-	if !ok || !module.Known() || module.Value == "" {
+	if _, err := cuda.ParseDriver(module.Value); err != nil || !ok || !module.Known() {
 		return Result{}, false
 	}
 	if library == module.Value {
@@ -74,9 +75,12 @@ func judgeNVML(f Facts) Result {
 // libraries of another root say nothing about it.
 func nvmlMismatch(f Facts) Result {
 	nvml := f.Host.NVML
-	if root := f.Launch.GPUs.DriverRoot; root != "" && nvml.Root != "" && root != nvml.Root {
+	if root := f.driverRoot(); root != "" && nvml.Root != "" && root != nvml.Root {
 		return warn("the libraries below %s do not match the loaded module %s; this launch uses those below %s",
 			nvml.Root, f.driverName(), root).from(nvml.Init.Source)
+	} else if other := f.matchingRoot(); root == "" && other != "" {
+		return warn("the libraries below %s do not match the loaded module %s, those below %s do; which this launch uses is not known",
+			nvml.Root, f.driverName(), other).from(nvml.Init.Source, f.Host.Libraries.Source)
 	}
 	library := "of another version"
 	if v, ok := libraryVersion(nvml.Library.Value); ok {
@@ -95,7 +99,7 @@ func mismatch(module, libraries string) Result {
 // libcudas are the versions of the libcuda files in the driver root that this launch uses, else in all roots.
 func (f Facts) libcudas() []string {
 	var versions []string
-	root := firstKnown(f.Launch.GPUs.DriverRoot, f.Host.NVML.Root)
+	root := firstKnown(f.driverRoot(), f.Host.NVML.Root)
 	for _, l := range f.Host.Libraries.Value {
 		if l.Name == "libcuda" && (root == "" || l.Root == root) && !slices.Contains(versions, l.Version) {
 			versions = append(versions, l.Version)
@@ -108,4 +112,20 @@ func (f Facts) libcudas() []string {
 func (f Facts) knownRoot(file string) bool {
 	_, known := host.DriverRootOf(file)
 	return known
+}
+
+// driverRoot is the driver root that this launch uses: the toolkit's, or that of the mounted libcuda; else empty.
+func (f Facts) driverRoot() string {
+	root, _ := host.DriverRootOf(f.Launch.GPUs.Libcuda)
+	return firstKnown(f.Launch.GPUs.DriverRoot, root)
+}
+
+// matchingRoot is a driver root, other than the one NVML was asked in, with a libcuda of the loaded module's version.
+func (f Facts) matchingRoot() string {
+	for _, l := range f.Host.Libraries.Value {
+		if l.Name == "libcuda" && l.Root != f.Host.NVML.Root && l.Version == f.Host.Driver.Version.Value {
+			return l.Root
+		}
+	}
+	return ""
 }

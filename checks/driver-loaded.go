@@ -26,6 +26,8 @@ var driverLoaded = Check{
 			return pass("driver %s is loaded", version.Value).from(version.Source)
 		case init.Known() && (init.Value == host.NVMLSuccess || init.Value == host.NVMLLibRMMismatch):
 			return pass("NVML answers: driver %s is loaded", f.driverName()).from(init.Source)
+		case version.Known() && init.Known():
+			return unknown("no NVIDIA kernel module is loaded yet; whether it loads on demand is not known (NVML code %d)", init.Value)
 		case version.Known():
 			return unknown("no NVIDIA kernel module is loaded yet; whether it loads on demand is not known (NVML: %s)", init.Why())
 		}
@@ -51,8 +53,13 @@ func notLoaded(f Facts, loaded bool) Result {
 	return r
 }
 
+// driverContainerRoot is where the GPU operator's driver container shows its root file system.
+const driverContainerRoot = "/run/nvidia/driver"
+
 // driverContainer tells whether the driver of this launch comes from a driver container, which may take any time.
-func (f Facts) driverContainer() bool { return f.Host.NVML.Root == "/run/nvidia/driver" }
+func (f Facts) driverContainer() bool {
+	return f.Host.NVML.Root == driverContainerRoot || f.driverRoot() == driverContainerRoot
+}
 
 // whoHoldsGPUs names another kernel driver that holds the GPUs, the usual cause.
 func (f Facts) whoHoldsGPUs() string {

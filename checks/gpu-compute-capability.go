@@ -19,7 +19,7 @@ var gpuComputeCapability = Check{
 	Links: []string{"https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/"},
 	After: []string{"driver-loaded", "gpu-present"},
 	Run: func(f Facts) Result {
-		need, ok := f.imageCUDA()
+		need, exact, ok := f.imageCUDA()
 		switch {
 		case !f.wantsCompute():
 			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
@@ -39,7 +39,7 @@ var gpuComputeCapability = Check{
 				left = append(left, g.NotAsked)
 			case !g.Capability.Known() || !known:
 				silent = append(silent, g.String())
-			case need.Less(row.FirstCUDA):
+			case exact && need.Less(row.FirstCUDA):
 				late = append(late, name)
 			case !row.Ongoing && row.LastCUDA.Less(need):
 				early = append(early, name)
@@ -61,16 +61,17 @@ var gpuComputeCapability = Check{
 	},
 }
 
-// imageCUDA is the CUDA that the image was built with, by its own word.
-func (f Facts) imageCUDA() (cuda.Version, bool) {
+// imageCUDA is the CUDA that the image was built with, by its own word. NVIDIA_REQUIRE_CUDA tells only the least
+// it may be (exact is false): cuda>=9.0 stands in images of CUDA 13.
+func (f Facts) imageCUDA() (version cuda.Version, exact, ok bool) {
 	declared := f.Launch.Needs.Declared
 	if v, err := cuda.ParseVersion(declared.CUDAVersion); err == nil {
-		return v, true
+		return v, true, true
 	}
 	for _, r := range declared.Requirements {
 		if v, ok := loneCUDA(r); ok && r.Name == "NVIDIA_REQUIRE_CUDA" {
-			return v, true
+			return v, false, true
 		}
 	}
-	return cuda.Version{}, false
+	return cuda.Version{}, false, false
 }

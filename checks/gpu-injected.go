@@ -11,7 +11,7 @@ var gpuInjected = Check{
 	Links: []string{"https://github.com/NVIDIA/k8s-device-plugin#configuring-containerd"},
 	Run: func(f Facts) Result {
 		if f.Launch.GPUs.Injected {
-			return pass("%s", list(f.Launch.GPUs.Reasons))
+			return pass("put in by %s", firstKnown(list(f.Launch.GPUs.Reasons), "the container's configuration"))
 		}
 		return warn("NVIDIA_VISIBLE_DEVICES names %s, but no device, library or hook of NVIDIA was put in", list(f.Launch.GPUs.Devices)).
 			fix("give the pod the nvidia runtime class, or make the nvidia runtime or CDI the engine's way to inject GPUs")

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/fact"
 )
 
@@ -23,6 +24,12 @@ func (f Facts) foreign() string {
 		return "this host has no /proc/driver"
 	}
 	return ""
+}
+
+// linux tells whether the host is known to be none of them.
+func (f Facts) linux() bool {
+	p := f.Host.Platform
+	return f.foreign() == "" && p.DXG.Known() && p.Tegra.Known() && p.ProcDriver.Known()
 }
 
 // justBooted tells whether the host may still be coming up. An unknown uptime counts as just booted: it must
@@ -57,8 +64,10 @@ func (f Facts) driverName() string {
 	return "of unknown version"
 }
 
-// libraryVersion cuts the driver version out of a library's file name: libcuda.so.535.183.06.
+// libraryVersion cuts the driver version out of a library's file name: libcuda.so.535.183.06. WSL's and Tegra's
+// libcuda.so.1.1 tells none.
 func libraryVersion(file string) (string, bool) {
-	_, version, found := strings.Cut(path.Base(file), ".so.")
-	return version, found && strings.Contains(version, ".")
+	_, version, _ := strings.Cut(path.Base(file), ".so.")
+	_, err := cuda.ParseDriver(version)
+	return version, err == nil
 }

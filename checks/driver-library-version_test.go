@@ -1,0 +1,65 @@
+package checks
+
+import (
+	"testing"
+
+	"gpu-preflight/checks/host"
+)
+
+func mounts(libcuda string) change { return func(f *Facts) { f.Launch.GPUs.Libcuda = libcuda } }
+
+func driverRoot(root string) change { return func(f *Facts) { f.Launch.GPUs.DriverRoot = root } }
+
+// libraries are libcuda files of the host: root and version in turn.
+func libraries(pairs ...string) change {
+	return func(f *Facts) {
+		var list []host.Library
+		for i := 0; i < len(pairs); i += 2 {
+			list = append(list, host.Library{Name: "libcuda", Root: pairs[i], Version: pairs[i+1], Path: pairs[i] + "/libcuda.so." + pairs[i+1]})
+		}
+		f.Host.Libraries = known(list)
+	}
+}
+
+// upgraded is a host whose libraries were upgraded under the loaded module 570.86.15.
+var upgraded = and(initCode(host.NVMLLibRMMismatch), mounts(""), libraries("/", "570.133.07"), func(f *Facts) {
+	f.Host.NVML.Library = known("/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.570.133.07")
+})
+
+func TestDriverLibraryVersion(t *testing.T) {
+	const mount = "/usr/lib/x86_64-linux-gnu/libcuda.so."
+	testCheck(t, driverLibraryVersion, []row{
+		// The libcuda that this launch mounts decides.
+		{"healthy", nil, "pass", "570.86.15"},
+		{"a stale specification", mounts(mount + "570.133.07"), "fail", "570.133.07|570.86.15|803|nvidia-ctk cdi generate"},
+		{"it matches, left-over libraries do not", and(libraries("/", "525.85.12"), initCode(host.NVMLLibRMMismatch)), "pass", ""},
+		{"a file of the user's own says nothing", mounts("/home/me/libcuda.so.470.57.02"), "pass", "libcuda of the module's version"},
+		{"a compatibility library is none of the driver's", mounts("/usr/local/cuda/compat/libcuda.so.580.65.06"), "pass", ""},
+		{"a name without a driver version", mounts(mount + "1"), "pass", ""},
+		{"WSL's and Tegra's libcuda.so.1.1", mounts(mount + "1.1"), "pass", ""},
+		{"an L4T release in the module's file", func(f *Facts) { f.Host.Driver.Version = known("35.3.1") }, "warn", "35.3.1|570.86.15"},
+		{"module unread", func(f *Facts) { f.Host.Driver.Version = missing[string]() }, "unknown", "time-out"},
+		// NVML's own answer.
+		{"NVML's mismatch", upgraded, "fail", "570.86.15|570.133.07|803|reboot"},
+		{"NVML's mismatch, module unread", and(upgraded, func(f *Facts) { f.Host.Driver.Version = missing[string]() }), "fail", "570.133.07"},
+		{"the launch uses the driver root that NVML was asked in", and(upgraded, driverRoot("/")), "fail", ""},
+		{"the launch uses another driver root", and(upgraded, driverRoot("/run/nvidia/driver")), "warn", "/run/nvidia/driver"},
+		{"another root has the module's version, and no mount tells which is used", and(upgraded, libraries("/", "570.133.07", "/run/nvidia/driver", "570.86.15")), "warn", "/run/nvidia/driver"},
+		{"old files in the same root change nothing", and(upgraded, libraries("/", "570.86.15", "/", "570.133.07")), "fail", ""},
+		{"the version of NVML's library is not in its name", and(upgraded, func(f *Facts) { f.Host.NVML.Library = known("/usr/lib/libnvidia-ml.so.1") }), "fail", "570.133.07"},
+		{"an observer", and(upgraded, observer), "warn", ""},
+		// Files alone.
+		{"no NVML, a file of that version", and(mounts(""), noNVML), "pass", ""},
+		{"no NVML, several versions, one fits", and(mounts(""), noNVML, libraries("/", "470.57.02", "/", "570.86.15")), "pass", ""},
+		{"no NVML, files of another version only warn", and(mounts(""), noNVML, libraries("/", "570.133.07")), "warn", "570.133.07|570.86.15"},
+		{"no NVML, no library found", and(mounts(""), noNVML, libraries()), "unknown", ""},
+		{"no NVML, libraries unread", and(mounts(""), noNVML, func(f *Facts) { f.Host.Libraries = missing[[]host.Library]() }), "unknown", "time-out"},
+		{"libraries unread, NVML answers", and(mounts(""), func(f *Facts) { f.Host.Libraries = missing[[]host.Library]() }), "pass", ""},
+		{"a host that mounts a folder: NVML decides", and(mounts(""), libraries()), "pass", "NVML accepts"},
+		{"not loaded", and(noModule, mounts("")), "unknown", ""},
+		// Other platforms.
+		{"WSL", and(upgraded, wsl), "skip", ""},
+		{"Tegra", and(upgraded, tegra), "skip", ""},
+		{"no /proc/driver", and(upgraded, noProcDriver), "skip", ""},
+	})
+}
