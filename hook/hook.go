@@ -121,33 +121,29 @@ func (o Options) launch(ctx context.Context, launch checks.Launch) string {
 	return message
 }
 
-// judge gathers, side by side, the host's facts and the look into the image, and settles.
+// judge gathers the host's facts, looks into the image where that can matter, and settles.
 func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
 	world := &ThisHost{Timeout: time.Duration(p.Timeout), Began: o.Began, Options: o.hostOptions(launch.GPUs, p)}
-	looked := make(chan image.Compat, 1)
-	go func() {
-		compat := image.Compat{Why: "the look into the root file system ended early"}
-		defer func() {
-			_ = recover() // what is not known about the image refuses nothing
-			looked <- compat
-		}()
-		limited, cancel := context.WithTimeout(ctx, world.Timeout)
-		defer cancel()
-		if needsCompat(launch.Needs) {
-			compat = RootfsCompat(limited, launch.Container.Root, launch.Container.Env, o.RunDir)
-		}
-	}()
-	world.prefetch(ctx)
-	launch.Needs.Compat = <-looked
-	if mayMend(Judge(*world.first, launch, p).Results) && !claim(o.RunDir, launch.Container.ID, time.Duration(p.Timeout+p.Settle)) {
+	limited, cancel := context.WithDeadline(ctx, o.Began.Add(time.Duration(p.Timeout)))
+	defer cancel()
+	facts := world.Facts(limited)
+	first := Judge(facts, launch, p)
+	if needsCompat(first.Results) {
+		launch.Needs.Compat = RootfsCompat(limited, launch.Container.Root, launch.Container.Env, o.RunDir)
+		first = Judge(facts, launch, p)
+	}
+	if mayMend(first.Results) && !claim(o.RunDir, launch.Container.ID, time.Duration(p.Timeout+p.Settle)) {
 		p.Settle = 0
 	}
-	return Settle(ctx, world, launch, p)
+	return settle(ctx, world, facts, first, launch, p)
 }
 
-// needsCompat tells whether the image's compatibility libraries can matter: it names a CUDA version.
-func needsCompat(needs image.Requirements) bool {
-	return needs.CUDAVersion != "" || len(needs.Requirements) > 0
+// needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is
+// not served by the driver itself. Most launches are, and are spared the look.
+func needsCompat(results []checks.Result) bool {
+	return slices.ContainsFunc(results, func(r checks.Result) bool {
+		return r.Need && (r.Status == checks.StatusFail || r.Status == checks.StatusWarn)
+	})
 }
 
 func (o Options) hostOptions(request oci.GPURequest, p Policy) host.Options {
@@ -190,8 +186,8 @@ func firstSet(words ...string) string {
 	return ""
 }
 
-// requestNames are the GPUs asked for as the record shows them.
-func requestNames(request oci.GPURequest) []string {
+// RequestNames are the GPUs asked for as the record shows them.
+func RequestNames(request oci.GPURequest) []string {
 	if names := askedNames(request); len(names) > 0 {
 		return names
 	}
@@ -208,7 +204,7 @@ func (o Options) newRecord(launch checks.Launch) launchRecord {
 		Container: record.Container{
 			ID: c.ID, Engine: oci.Engine(c), Name: oci.Name(c), Image: img, Namespace: namespace, Bundle: c.Bundle,
 		},
-		Route: string(launch.GPUs.Route), GPUs: requestNames(launch.GPUs),
+		Route: string(launch.GPUs.Route), GPUs: RequestNames(launch.GPUs),
 	}
 	var requirements []string
 	for _, q := range launch.Needs.Requirements {

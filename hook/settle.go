@@ -24,7 +24,11 @@ type World interface {
 // holds. It returns the last facts, the verdict and how long it waited.
 func Settle(ctx context.Context, world World, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
 	facts := world.Facts(ctx)
-	v := Judge(facts, launch, p)
+	return settle(ctx, world, facts, Judge(facts, launch, p), launch, p)
+}
+
+// settle goes on from the first look.
+func settle(ctx context.Context, world World, facts host.Facts, v Verdict, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
 	began := world.Elapsed()
 	for p.Mode != ModeOff && mayMend(v.Results) && ctx.Err() == nil {
 		left := time.Duration(p.Settle) - world.Elapsed()
@@ -46,23 +50,10 @@ type ThisHost struct {
 	Options host.Options
 	Timeout time.Duration // for one look at the host
 	Began   time.Time
-
-	first *host.Facts
-}
-
-// prefetch reads the host once, for the first Facts to return.
-func (w *ThisHost) prefetch(ctx context.Context) {
-	facts := w.Facts(ctx)
-	w.first = &facts
 }
 
 // Facts reads the host; what is not there by the deadline is unknown.
 func (w *ThisHost) Facts(ctx context.Context) host.Facts {
-	if w.first != nil {
-		facts := *w.first
-		w.first = nil
-		return facts
-	}
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	return host.Gather(ctx, w.Options)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// joinWithin is how far apart two records of one launch may be: settle has at most an hour by policy, 20 s by
-// default, and both judges wait for one fault only once.
+// joinWithin is how far apart the two records of one launch may be: the engine's own work lies between them, and
+// the hook's waiting for a fault that mends itself (20 s by default).
 const joinWithin = time.Minute
 
 // Joiner finds the launches that two registrations judged: the shim and, moments later, the hook of the same
