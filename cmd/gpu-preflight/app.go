@@ -45,7 +45,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			checkCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
-			demoCommand(), completionCommand(), versionCommand(),
+			demoCommand(), logsCommand(), completionCommand(), versionCommand(),
 		},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true, // NVIDIA_REQUIRE_CUDA=cuda>=12.4,driver>=550 is one value
@@ -86,7 +86,11 @@ func beStrict(c *cli.Command) {
 }
 
 func usageError(c *cli.Context, err error, _ bool) error {
-	return fmt.Errorf("%s: %w (see %s --help)", c.Command.HelpName, err, c.Command.HelpName)
+	name := c.Command.HelpName
+	if name == "" {
+		return fmt.Errorf("%w (see gpu-preflight --help)", err)
+	}
+	return fmt.Errorf("%s: %w (see %s --help)", strings.TrimPrefix(name, c.App.Name+" "), err, name)
 }
 
 func wrongUsage(c *cli.Context, format string, args ...any) error {

@@ -55,7 +55,7 @@ func checkAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	j := judged{verdict: unjudged}
+	j := judged{launch: launch, verdict: unjudged}
 	if unjudged.Verdict == "" {
 		j = judge(c.Context, world, launch, p)
 	}
@@ -84,6 +84,7 @@ func checkPolicy(c *cli.Context) (hook.Policy, error) {
 
 // judged is a judgement, as check and demo print it.
 type judged struct {
+	launch  checks.Launch
 	facts   host.Facts
 	verdict hook.Verdict
 	waited  time.Duration
@@ -91,5 +92,5 @@ type judged struct {
 
 func judge(ctx context.Context, world hook.World, launch checks.Launch, p hook.Policy) judged {
 	facts, verdict, waited := hook.Settle(ctx, world, launch, p)
-	return judged{facts, verdict, waited}
+	return judged{launch, facts, verdict, waited}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gpu-preflight/checks"
 	"gpu-preflight/checks/host"
 )
 
@@ -36,9 +38,15 @@ func factsCommand() *cli.Command {
 	}
 }
 
+// writeJSON writes a document that may hold foreign text and may be shown on a terminal.
 func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false) // cuda>=12.4 is to be read by people too
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(checks.EscapeJSON(b.Bytes()))
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -113,10 +114,10 @@ func askFor(c *cli.Context, request *oci.GPURequest) error {
 func notJudged(launch checks.Launch, p hook.Policy) hook.Verdict {
 	v := hook.Verdict{Mode: p.Mode}
 	switch {
-	case !launch.GPUs.GPU:
-		v.Verdict, v.Reason = hook.NotGPU, "it asks for no GPU"
 	case launch.GPUs.NotJudged != "":
 		v.Verdict, v.Reason = hook.Exempted, launch.GPUs.NotJudged
+	case !launch.GPUs.GPU:
+		v.Verdict, v.Reason = hook.NotGPU, "it asks for no GPU"
 	case launch.Container == nil:
 	default:
 		if why := p.Exempts(launch.Container); why != "" {
@@ -128,26 +129,26 @@ func notJudged(launch checks.Launch, p hook.Policy) hook.Verdict {
 
 // lookIntoRootfs looks for compatibility libraries: below --rootfs, else below the bundle's root.
 func lookIntoRootfs(c *cli.Context, p hook.Policy, launch *checks.Launch) error {
-	rootfs := c.String("rootfs")
-	var env []string
-	switch {
-	case c.IsSet("rootfs"):
+	rootfs, env := c.String("rootfs"), c.StringSlice("env")
+	if launch.Container != nil {
+		env = launch.Container.Env
+	}
+	if c.IsSet("rootfs") {
 		if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
 			return fmt.Errorf("rootfs %q: there is no such folder", rootfs)
 		}
-	case launch.Container != nil:
+	} else if launch.Container != nil {
 		rootfs = launch.Container.Root
 	}
 	if rootfs == "" {
 		return nil
 	}
-	if launch.Container != nil {
-		env = launch.Container.Env
-	} else {
-		env = c.StringSlice("env")
+	full, err := filepath.Abs(rootfs) // the reader starts in /
+	if err != nil {
+		return fmt.Errorf("rootfs %q: %w", rootfs, err)
 	}
 	ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
 	defer cancel()
-	launch.Needs.Compat = hook.RootfsCompat(ctx, rootfs, env, runDir)
+	launch.Needs.Compat = hook.RootfsCompat(ctx, full, env, runDir)
 	return nil
 }

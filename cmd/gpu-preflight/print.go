@@ -1,5 +1,93 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"os"
 
-func (j judged) answer(c *cli.Context, form string) error { return writeJSON(c.App.Writer, j.verdict) }
+	"github.com/urfave/cli/v2"
+
+	"gpu-preflight/checks/host"
+	"gpu-preflight/checks/report"
+	"gpu-preflight/hook"
+	"gpu-preflight/oci"
+)
+
+// answer prints the judgement; a refusal is the exit code's matter.
+func (j judged) answer(c *cli.Context, form string) error {
+	r := j.report()
+	r.Host.Root = global(c, "root")
+	var err error
+	if form == "json" {
+		err = report.JSON(c.App.Writer, r)
+	} else {
+		err = report.Text(c.App.Writer, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
+	}
+	if err == nil && j.verdict.Verdict == hook.Refuse {
+		err = errRefused
+	}
+	return err
+}
+
+func color(c *cli.Context) bool {
+	for _, level := range c.Lineage() {
+		if level.Bool("no-color") {
+			return false
+		}
+	}
+	return report.Terminal(c.App.Writer, os.Getenv)
+}
+
+func (j judged) report() report.Report {
+	v := j.verdict
+	r := report.Report{
+		Verdict: v.Verdict, Mode: string(v.Mode), WouldRefuse: v.WouldRefuse, Reason: v.Reason, Results: v.Results,
+		Host: hostShown(j.facts), Container: j.container(),
+	}
+	if j.waited > 0 && v.Verdict != hook.Refuse {
+		r.Reason = "after waiting " + j.waited.String() + " for what was coming up"
+	}
+	return r
+}
+
+func hostShown(f host.Facts) report.Host {
+	h := report.Host{
+		Driver: f.Driver.Version.Value, CUDA: f.NVML.CUDA.Value, Kernel: f.Kernel.Value, OS: f.OS.Value.Pretty,
+	}
+	if h.Driver == "" {
+		h.Driver = f.NVML.Driver.Value
+	}
+	for _, g := range f.NVML.GPUs {
+		h.GPUs = append(h.GPUs, gpuShown(g))
+	}
+	return h
+}
+
+// gpuShown is a GPU's name, else its brand, and its compute capability.
+func gpuShown(g host.GPU) string {
+	name := g.Name.Value
+	if name == "" {
+		name = g.Brand.Value
+	}
+	if name == "" {
+		name = "GPU of unknown kind"
+	}
+	if g.Capability.Known() {
+		name += " (" + g.Capability.Value + ")"
+	}
+	return name
+}
+
+func (j judged) container() report.Container {
+	request, needs := j.launch.GPUs, j.launch.Needs
+	c := report.Container{CUDAVersion: needs.CUDAVersion, Disabled: needs.Disabled}
+	if request.GPU {
+		c.Route, c.GPUs = string(request.Route), hook.RequestNames(request)
+	}
+	if from := j.launch.Container; from != nil {
+		c.ID = from.ID
+		_, c.Image, _ = oci.Namespace(from)
+	}
+	for _, r := range needs.Requirements {
+		c.Requirements = append(c.Requirements, r.Name+"="+r.Expression)
+	}
+	return c
+}
