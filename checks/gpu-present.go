@@ -38,19 +38,19 @@ var gpuPresent = Check{
 }
 
 func noGPU(f Facts) Result {
-	detail := ""
+	var detail []string
 	for _, p := range f.Host.PCI.Value {
 		if !strings.HasPrefix(p.Class, "03") {
 			continue
 		}
 		switch {
 		case p.OffBus:
-			detail += "; GPU " + p.Bus + " has fallen off the bus"
+			detail = append(detail, "; GPU "+p.Bus+" has fallen off the bus")
 		case p.Driver != "nvidia" && p.Driver != "":
-			detail += "; GPU " + p.Bus + " is held by " + p.Driver
+			detail = append(detail, "; GPU "+p.Bus+" is held by "+p.Driver)
 		}
 	}
-	r := fail("the driver %s is loaded but lists no GPU%s", f.driverName(), detail).
+	r := fail("the driver %s is loaded but lists no GPU%s", f.driverName(), strings.Join(detail, "")).
 		fix("read what the kernel says of the GPU (dmesg, lines of NVRM)").
 		from(f.Host.NVML.Count.Source, f.Host.PCI.Source)
 	r.Transient = f.justBooted()

@@ -101,24 +101,17 @@ func (f Facts) switchGeneration() (fabricKind, string) {
 // hopperOrLater tells whether some GPU is known to be of Hopper or later (want true), or of an earlier
 // architecture (want false), by compute capability or, for GPUs that were not asked, by model name.
 func (f Facts) hopperOrLater(want bool) bool {
-	for _, g := range f.gpus() {
-		text, _, _ := strings.Cut(g.Capability.Value, ".")
-		major, err := strconv.Atoi(text)
-		if err == nil && g.Capability.Known() && (major >= 9) == want {
-			return true
-		}
-		for _, model := range []string{"H100", "H800", "H200", "H20", "B100", "B200", "B300"} {
-			if err != nil && want && strings.Contains(g.model, model) {
-				return true
-			}
-		}
-		for _, model := range []string{"V100", "A100", "A800"} {
-			if err != nil && !want && strings.Contains(g.model, model) {
-				return true
-			}
-		}
+	models := []string{"V100", "A100", "A800"}
+	if want {
+		models = []string{"H100", "H800", "H200", "H20", "B100", "B200", "B300"}
 	}
-	return false
+	return slices.ContainsFunc(f.gpus(), func(g gpu) bool {
+		text, _, _ := strings.Cut(g.Capability.Value, ".")
+		if major, err := strconv.Atoi(text); err == nil && g.Capability.Known() {
+			return (major >= 9) == want
+		}
+		return slices.ContainsFunc(models, func(model string) bool { return strings.Contains(g.model, model) })
+	})
 }
 
 // blackwellBoard tells whether the host has the eight GPUs of an HGX B200 or B300 board. One of them passed through

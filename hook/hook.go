@@ -44,17 +44,17 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stderr io.Writer) (cod
 	var c *oci.Container
 	defer func() {
 		if r := recover(); r != nil {
-			o.problem(c, fmt.Errorf("panic: %v", r))
+			o.problem(ctx, c, fmt.Errorf("panic: %v", r))
 			code = exitStart
 		}
 	}()
 	state, err := oci.ReadState(stdin)
 	if err != nil {
-		o.problem(nil, err)
+		o.problem(ctx, nil, err)
 		return exitStart
 	}
 	if c, err = oci.LoadContainer(state.Bundle); err != nil {
-		o.problem(&oci.Container{ID: state.ID, Bundle: state.Bundle}, err)
+		o.problem(ctx, &oci.Container{ID: state.ID, Bundle: state.Bundle}, err)
 		return exitStart
 	}
 	c.ID = state.ID
@@ -87,6 +87,25 @@ func (o Options) withDefaults() Options {
 		o.Began = time.Now()
 	}
 	return o
+}
+
+// ChildMain is the entry of the children that the hook starts from its own file: the reader of the host and the
+// reader of the image. handled is false when argv is none of theirs.
+func ChildMain(argv []string) (code int, handled bool) {
+	if code, handled = host.ChildMain(argv); handled {
+		return code, true
+	}
+	return image.ChildMain(argv)
+}
+
+// Judges tells whether the container of a bundle is a GPU launch that has to be judged; err when that cannot be read.
+func (o Options) Judges(bundle string) (bool, error) {
+	c, err := oci.LoadContainer(bundle)
+	if err != nil {
+		return false, err
+	}
+	request := o.FindGPUs(c)
+	return request.GPU && request.NotJudged == "", nil
 }
 
 // FindGPUs tells whether a launch is a GPU launch; the host is asked only where config.json alone does not tell.
@@ -235,7 +254,7 @@ func (o Options) keep(ctx context.Context, p Policy, r launchRecord) {
 }
 
 // problem records an error of ours. The container starts all the same.
-func (o Options) problem(c *oci.Container, err error) {
+func (o Options) problem(ctx context.Context, c *oci.Container, err error) {
 	if c == nil {
 		c = &oci.Container{}
 	}
@@ -243,12 +262,11 @@ func (o Options) problem(c *oci.Container, err error) {
 	p := LoadPolicy(o.Config)
 	r := o.newRecord(checks.Launch{Container: c})
 	r.Verdict, r.Problem, r.GPUs = Allow, err.Error(), nil
-	var large *oci.TooLargeError
-	if errors.As(err, &large) {
+	if _, large := errors.AsType[*oci.TooLargeError](err); large {
 		r.Problem += ": not judged"
 	}
-	o.keep(context.Background(), p, r)
+	o.keep(ctx, p, r)
 }
 
 // Problem records that the hook was called in a way that it does not understand. The container starts.
-func Problem(o Options, err error) { o.withDefaults().problem(nil, err) }
+func Problem(ctx context.Context, o Options, err error) { o.withDefaults().problem(ctx, nil, err) }

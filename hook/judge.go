@@ -40,6 +40,9 @@ func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
 	for i := range results {
 		results[i] = p.apply(results[i], launch)
 	}
+	if launch.GPUs.Observer != "" {
+		p.Unknown = "allow" // what only looks at GPUs starts on a broken host too
+	}
 	return p.decide(results)
 }
 
@@ -49,7 +52,7 @@ func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 		if by := disabledBy(launch); by != "" {
 			r.Status = checks.StatusWarn
 			r.What += " (only warned: " + by + " is set)"
-		} else if typo := launch.Needs.Declared.MisspelledDisable; typo != "" {
+		} else if typo := launch.Needs.MisspelledDisable; typo != "" {
 			r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
 		}
 	}
@@ -69,7 +72,7 @@ func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 
 func disabledBy(launch checks.Launch) string {
 	switch {
-	case launch.Needs.Declared.Disabled:
+	case launch.Needs.Disabled:
 		return "NVIDIA_DISABLE_REQUIRE"
 	case launch.GPUs.DisableRequire:
 		return "disable-require of the NVIDIA Container Toolkit"

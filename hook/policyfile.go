@@ -47,51 +47,65 @@ func LoadPolicy(path string) Policy {
 
 func parsePolicy(data []byte) (Policy, error) {
 	p := DefaultPolicy()
-	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&p); err != nil {
-		return p, placed(err)
-	}
 	var keys map[string]any
 	if err := toml.Unmarshal(data, &keys); err != nil {
 		return p, placed(err)
 	}
+	if key, err := noText(keys); err != nil {
+		return p, fmt.Errorf("%s%s: %w", lineOf(data, key), key, err)
+	}
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&p); err != nil {
+		return p, placed(err)
+	}
 	p.Set = flatten("", keys)
-	if key, err := p.wrong(keys); err != nil {
+	if key, err := p.wrong(); err != nil {
 		return p, fmt.Errorf("%s%s: %w", lineOf(data, key), key, err)
 	}
 	return p, nil
 }
 
+// noText finds a word or a time that is not written as text: the decoder would take the number 5 for 5 ns.
+func noText(keys map[string]any) (key string, err error) {
+	for _, key := range []string{"mode", "requirement", "evidence", "unknown", "timeout", "nvml_timeout", "settle"} {
+		if _, text := keys[key].(string); keys[key] != nil && !text {
+			return key, fmt.Errorf("%v is no text (words and times stand in quotes: \"warn\", \"5s\")", keys[key])
+		}
+	}
+	settings, _ := keys["checks"].(map[string]any)
+	for _, id := range slices.Sorted(maps.Keys(settings)) {
+		if _, text := settings[id].(string); !text {
+			return "checks." + id, fmt.Errorf("%v is none of off, warn and refuse", settings[id])
+		}
+	}
+	return "", nil
+}
+
 // placed adds line and column to what the decoder found wrong.
 func placed(err error) error {
-	var strict *toml.StrictMissingError
-	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		row, column := strict.Errors[0].Position()
 		return fmt.Errorf("line %d, column %d: unknown key %s", row, column, strings.Join(strict.Errors[0].Key(), "."))
 	}
-	var wrong *toml.DecodeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := wrong.Position()
 		return fmt.Errorf("line %d, column %d: %w", row, column, err)
 	}
 	return err
 }
 
-// wrong finds a value that its key does not take, and names the key. The decoder takes any text for a word (it does
-// not ask UnmarshalText of strings) and any number for a time.
-func (p Policy) wrong(keys map[string]any) (key string, err error) {
-	for key, err := range map[string]error{
-		"mode":        p.Mode.UnmarshalText([]byte(p.Mode)),
-		"requirement": p.Requirement.UnmarshalText([]byte(p.Requirement)),
-		"evidence":    p.Evidence.UnmarshalText([]byte(p.Evidence)),
-		"unknown":     p.Unknown.UnmarshalText([]byte(p.Unknown)),
+// wrong finds a value that its key does not take, and names the key: the decoder does not ask UnmarshalText of words.
+func (p Policy) wrong() (key string, err error) {
+	for _, w := range []struct {
+		key string
+		err error
+	}{
+		{"mode", p.Mode.UnmarshalText([]byte(p.Mode))},
+		{"requirement", p.Requirement.UnmarshalText([]byte(p.Requirement))},
+		{"evidence", p.Evidence.UnmarshalText([]byte(p.Evidence))},
+		{"unknown", p.Unknown.UnmarshalText([]byte(p.Unknown))},
 	} {
-		if err != nil {
-			return key, err
-		}
-	}
-	for _, key := range []string{"timeout", "nvml_timeout", "settle"} {
-		if _, text := keys[key].(string); keys[key] != nil && !text {
-			return key, fmt.Errorf("%v is no time with a unit, such as \"5s\"", keys[key])
+		if w.err != nil {
+			return w.key, w.err
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Checks)) {

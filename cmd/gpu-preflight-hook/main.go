@@ -9,10 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"gpu-preflight/checks/host"
 	"gpu-preflight/hook"
 	"gpu-preflight/hook/shim"
-	"gpu-preflight/oci/image"
 )
 
 // version is set by the linker.
@@ -24,10 +22,7 @@ func main() {
 
 func run(ctx context.Context, argv []string, stdin io.Reader, stderr io.Writer) int {
 	began := time.Now()
-	if code, handled := host.ChildMain(argv); handled {
-		return code
-	}
-	if code, handled := image.ChildMain(argv); handled {
+	if code, handled := hook.ChildMain(argv); handled {
 		return code
 	}
 	if len(argv) > 0 && filepath.Base(argv[0]) == shim.Name {
@@ -36,7 +31,7 @@ func run(ctx context.Context, argv []string, stdin io.Reader, stderr io.Writer) 
 	o, err := parse(argv[1:])
 	o.Began = began
 	if err != nil {
-		hook.Problem(o, err)
+		hook.Problem(ctx, o, err)
 		return 0
 	}
 	return hook.Run(ctx, o, stdin, stderr)

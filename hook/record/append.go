@@ -49,10 +49,10 @@ func openLog(path string) (*os.File, error) {
 	const flags = os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
 	f, err := os.OpenFile(path, flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the log is for every user to read
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
 		}
-		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o644) //nolint:gosec // the log is for every user to read
+		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o644)
 		if err == nil {
 			_ = f.Chmod(0o644) // against the umask; a file that was there is ours or someone chose its mode
 		}

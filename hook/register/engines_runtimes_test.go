@@ -149,27 +149,29 @@ func plant(t *testing.T, to, file, function string) {
 	}
 }
 
-// TestEngineBadInput: whatever is wrong with our input, the container starts and the record says what was wrong; a
-// broken policy judges in warn mode.
+// TestEngineBrokenPolicy: a broken policy judges in warn mode and says so; its own log file is not believed.
+func TestEngineBrokenPolicy(t *testing.T) {
+	e := probe(t, engine{name: "runc", exit: 1})
+	s := oldHost(t, "mode = \"strict\"")
+	b := newBundle(t, withGPU(t, s.hook()))
+	s.log = hook.DefaultPolicy().Log.File // the broken file's own is not believed
+	keepFile(t, s.log)
+	out, code := b.run(t, e)
+	started(t, out, code)
+	list := s.records(t)
+	if len(list) == 0 {
+		t.Fatal("no record")
+	}
+	last := list[len(list)-1]
+	if last.Container.ID != b.id || last.Verdict != "warn" || !last.WouldRefuse {
+		t.Errorf("record: %+v", last)
+	}
+	contains(t, last.Problem, s.config, "line 1: mode")
+}
+
+// TestEngineBadInput: whatever is wrong with our input, the container starts and the record says what was wrong.
 func TestEngineBadInput(t *testing.T) {
 	e := probe(t, engine{name: "runc", exit: 1})
-	t.Run("policy", func(t *testing.T) {
-		s := oldHost(t, "mode = \"strict\"")
-		b := newBundle(t, withGPU(t, s.hook()))
-		s.log = hook.DefaultPolicy().Log.File // the broken file's own is not believed
-		keepFile(t, s.log)
-		out, code := b.run(t, e)
-		started(t, out, code)
-		list := s.records(t)
-		if len(list) == 0 {
-			t.Fatal("no record")
-		}
-		last := list[len(list)-1]
-		if last.Container.ID != b.id || last.Verdict != "warn" || !last.WouldRefuse {
-			t.Errorf("record: %+v", last)
-		}
-		contains(t, last.Problem, s.config, "line 1: mode")
-	})
 	for name, text := range map[string]string{"config.json cut off": `{"process": {"env": [`, "config.json of another shape": `{"process": 3}`} {
 		t.Run(name, func(t *testing.T) {
 			s := oldHost(t, "")

@@ -153,6 +153,7 @@ func fakeHost(t *testing.T, driver, conf string) string {
 func oldHost(t *testing.T, policy string) site {
 	return newSite(t, "535.183.06", "cuda=12020\n", policy)
 }
+
 func newHost(t *testing.T, policy string) site {
 	return newSite(t, "580.95.05", "cuda=13000\n", policy)
 }
@@ -206,36 +207,35 @@ func newBundle(t *testing.T, change func(*specs.Spec)) bundle {
 		t.Skip("busybox-static is not installed")
 	}
 	for _, d := range []string{"bin", "proc", "dev", "sys", "etc", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(b.dir, "rootfs", d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.MkdirAll(filepath.Join(b.dir, "rootfs", d), 0o755))
 	}
 	copyTo(t, busybox, filepath.Join(b.dir, "rootfs/bin/busybox"))
 	cmd := exec.CommandContext(t.Context(), "runc", "spec")
 	cmd.Dir = b.dir
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Skipf("runc spec: %v: %s", err, out)
 	}
 	data, err := os.ReadFile(filepath.Join(b.dir, "config.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var spec specs.Spec
-	if err := json.Unmarshal(data, &spec); err != nil {
-		t.Fatal(err)
-	}
+	must(t, json.Unmarshal(data, &spec))
 	spec.Process.Terminal = false
 	spec.Process.Args = []string{"/bin/busybox", "echo", ran}
 	if change != nil {
 		change(&spec)
 	}
-	if data, err = json.Marshal(spec); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(b.dir, "config.json"), data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	data, err = json.Marshal(spec)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(b.dir, "config.json"), data, 0o644))
 	return b
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // withGPU gives a container the environment of nvidia/cuda:13.0.0 and, as CDI does, the GPU's nodes and a hook of
@@ -270,9 +270,9 @@ func withGPU(t *testing.T, hooks *specs.Hooks) func(*specs.Spec) {
 }
 
 // run starts the container and returns all that was printed, and the runtime's exit code.
-func (b bundle) run(t *testing.T, e engine, flags ...string) (string, int) {
+func (b bundle) run(t *testing.T, e engine) (string, int) {
 	t.Helper()
-	return b.runAs(t, e.via, nil, flags...)
+	return b.runAs(t, e.via, nil)
 }
 
 func (b bundle) runAs(t *testing.T, program string, env []string, flags ...string) (string, int) {

@@ -19,7 +19,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"gpu-preflight/hook"
-	"gpu-preflight/oci"
 )
 
 // Name is the base name of argv[0] that makes the hook's binary the shim.
@@ -64,12 +63,9 @@ func judge(ctx context.Context, c call, config, runtime string) (message string)
 		return ""
 	}
 	above := strings.HasPrefix(filepath.Base(runtime), "nvidia-container-runtime")
-	container, err := oci.LoadContainer(bundle)
-	if err == nil {
-		o := hook.Options{Root: os.Getenv("GPU_PREFLIGHT_ROOT"), AboveNVIDIARuntime: above}
-		if request := o.FindGPUs(container); !request.GPU || request.NotJudged != "" {
-			return ""
-		}
+	o := hook.Options{Root: os.Getenv("GPU_PREFLIGHT_ROOT"), AboveNVIDIARuntime: above}
+	if judged, err := o.Judges(bundle); err == nil && !judged {
+		return "" // what cannot be read goes to the child, which records it
 	}
 	return askChild(ctx, c.ID, bundle, config, above)
 }
@@ -77,7 +73,7 @@ func judge(ctx context.Context, c call, config, runtime string) (message string)
 // askChild judges in a child, the hook itself: what cannot be recovered (out of memory, a crash) ends there.
 // Any end but a refusal starts the container.
 func askChild(ctx context.Context, id, bundle, config string, above bool) string {
-	state, err := json.Marshal(oci.State{ID: id, Bundle: bundle, Status: "creating"})
+	state, err := json.Marshal(map[string]string{"id": id, "bundle": bundle, "status": "creating"})
 	if err != nil {
 		return ""
 	}
@@ -99,8 +95,7 @@ func askChild(ctx context.Context, id, bundle, config string, above bool) string
 	child.WaitDelay = grace
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	err = child.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 && strings.HasPrefix(out.String(), refusal) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 && strings.HasPrefix(out.String(), refusal) {
 		return out.String()
 	}
 	return ""
