@@ -24,14 +24,7 @@ type choice struct {
 // taken for a mismatch; else the first in the order of the roots. module is the module's version, if known.
 func (t tree) choose(o Options, module string) choice {
 	if o.NVMLLibrary != "" {
-		root := o.DriverRoot
-		if root == "" {
-			root = "/"
-		}
-		if err := loadable(o.NVMLLibrary); err != nil {
-			return choice{why: err.Error()}
-		}
-		return choice{file: o.NVMLLibrary, path: o.NVMLLibrary, root: root}
+		return named(o)
 	}
 	var best choice
 	var refused []string
@@ -46,17 +39,30 @@ func (t tree) choose(o Options, module string) choice {
 		if o.DriverRoot != "" && path.Clean(o.DriverRoot) == root.path {
 			return found
 		}
-		if best.root == "" || (module != "" && versionOf(found) == module && versionOf(best) != module) {
+		if best.root == "" || (versionOf(found) == module && versionOf(best) != module) {
 			best = found
 		}
 	}
-	if best.root == "" {
-		best = choice{none: true, why: "no libnvidia-ml found below " + t.at("/")}
-		if len(refused) > 0 {
-			best = choice{why: "no libnvidia-ml that may be loaded: " + refused[0]}
-		}
+	switch {
+	case best.root != "":
+		return best
+	case len(refused) > 0:
+		return choice{why: "no libnvidia-ml that may be loaded: " + refused[0]}
+	default:
+		return choice{none: true, why: "no libnvidia-ml found below " + t.at("/")}
 	}
-	return best
+}
+
+// named is the library that the administrator named. It counts as that of the launch's driver root.
+func named(o Options) choice {
+	if err := loadable(o.NVMLLibrary); err != nil {
+		return choice{why: err.Error()}
+	}
+	root := o.DriverRoot
+	if root == "" {
+		root = "/"
+	}
+	return choice{file: o.NVMLLibrary, path: o.NVMLLibrary, root: root}
 }
 
 func versionOf(c choice) string {

@@ -150,9 +150,11 @@ func (f *Facts) stale() bool {
 	if f.Driver.Version.Known() && f.Driver.Version.Value == "" {
 		return true
 	}
-	if !f.Nodes.Known() {
-		return false
-	}
+	return f.Nodes.Known() && f.lacksNodes()
+}
+
+// lacksNodes tells whether a GPU of the driver's list, or the driver itself, has no node.
+func (f *Facts) lacksNodes() bool {
 	minors := []int{controlMinor}
 	for _, gpu := range f.ProcGPUs.Value {
 		if gpu.Minor >= 0 && !gpu.Excluded {

@@ -51,10 +51,10 @@ func (t tree) pciDevice(name string) (d PCIDevice, ok bool, err error) {
 	dir := pciDevices + "/" + name
 	bus, valid := normalBus(name)
 	vendor, err := t.text(dir + "/vendor")
-	if !valid || absent(err) || (err == nil && vendor != nvidiaID) {
+	if !valid || absent(err) {
 		return d, false, nil
 	}
-	if err != nil {
+	if err != nil || vendor != nvidiaID {
 		return d, false, err
 	}
 	class, err := t.text(dir + "/class")
@@ -70,17 +70,21 @@ func (t tree) pciDevice(name string) (d PCIDevice, ok bool, err error) {
 		return d, false, err
 	}
 	d = PCIDevice{Bus: bus, Device: strings.TrimPrefix(id, "0x"), Class: class[:4]}
-	driver, err := t.readlink(dir + "/driver")
-	if err != nil && !absent(err) {
-		return d, false, err
-	}
-	if err == nil {
-		d.Driver = path.Base(driver)
-	}
 	_, err = t.readlink(dir + "/physfn")
 	d.Virtual = err == nil
-	d.OffBus, err = t.offBus(dir + "/config")
+	if d.Driver, err = t.pciDriver(dir); err == nil {
+		d.OffBus, err = t.offBus(dir + "/config")
+	}
 	return d, err == nil, err
+}
+
+// pciDriver is the name of the driver that a function is bound to, empty for none.
+func (t tree) pciDriver(dir string) (string, error) {
+	link, err := t.readlink(dir + "/driver")
+	if absent(err) {
+		return "", nil
+	}
+	return path.Base(link), err
 }
 
 // offBus tells whether the device no longer answers: its configuration reads as all ones (PCI Express base

@@ -110,12 +110,16 @@ func (t tree) byPIDFile(comm string, uptime fact.Fact[float64]) (Process, bool) 
 // daemons are the driver's daemons by name.
 type daemons map[string]fact.Fact[[]Process]
 
+func lostDaemons(why string) daemons {
+	lost := fact.Missing[[]Process]("/proc", why)
+	return daemons{commManager: lost, commSubnet: lost, commPersistenced: lost}
+}
+
 // readDaemons finds the driver's daemons by their pid files; and, when search is set and Fabric Manager's leads to
 // no living one, by a scan of /proc (a daemon in a container has its pid file there). The scan costs 4 us a process.
 func (t tree) readDaemons(uptime fact.Fact[float64], search bool) daemons {
 	if !uptime.Known() {
-		lost := fact.Missing[[]Process]("/proc", "the age of a process cannot be told: "+uptime.Why())
-		return daemons{commManager: lost, commSubnet: lost, commPersistenced: lost}
+		return lostDaemons("the age of a process cannot be told: " + uptime.Why())
 	}
 	found := daemons{}
 	for comm, path := range pidFiles {
@@ -138,38 +142,31 @@ func (t tree) scan(uptime fact.Fact[float64]) daemons {
 		_, err = t.stat("/proc/1/comm") // hidepid hides the processes of others
 	}
 	if err != nil {
-		lost := fact.Missing[[]Process]("/proc", reason(err))
-		return daemons{commManager: lost, commSubnet: lost, commPersistenced: lost}
+		return lostDaemons(reason(err))
 	}
 	found := map[string][]Process{commManager: {}, commSubnet: {}, commPersistenced: {}}
-	trouble := map[string]error{}
+	result := daemons{}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		comm, err := t.read("/proc/"+name+"/comm", 64)
-		if err != nil {
-			continue // it ended meanwhile
-		}
+		comm, _ := t.read("/proc/"+name+"/comm", 64) // empty when it ended meanwhile
 		key := string(bytes.TrimSuffix(comm, []byte("\n")))
 		if _, wanted := found[key]; !wanted {
 			continue
 		}
 		p, ok, err := t.process(pid, key, uptime)
 		if err != nil {
-			trouble[key] = err
+			result[key] = fact.Missing[[]Process]("/proc/"+name+"/stat", reason(err))
 		} else if ok {
 			found[key] = append(found[key], p)
 		}
 	}
-	result := daemons{}
 	for comm, list := range found {
-		if err := trouble[comm]; err != nil && len(list) == 0 {
-			result[comm] = fact.Missing[[]Process]("/proc", reason(err))
-			continue
+		if _, lost := result[comm]; !lost || len(list) > 0 {
+			result[comm] = fact.Of(list, "/proc/*/comm")
 		}
-		result[comm] = fact.Of(list, "/proc/*/comm")
 	}
 	return result
 }

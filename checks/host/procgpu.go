@@ -55,7 +55,7 @@ func ifDriverless[T any](t tree, path string, none T) fact.Fact[T] {
 func parseInformation(bus, text string) ProcGPU {
 	gpu := ProcGPU{Bus: bus, Minor: -1}
 	for key, value := range pairs(text, ":") {
-		known := value != "" && !strings.Contains(value, "??")
+		known := !strings.Contains(value, "??")
 		switch key {
 		case "Model":
 			gpu.Model = value
@@ -66,8 +66,8 @@ func parseInformation(bus, text string) ProcGPU {
 		case "Video BIOS":
 			gpu.Resident = known && strings.ContainsAny(value, "0123456789")
 		case "Device Minor":
-			if minor, err := strconv.Atoi(value); err == nil && minor >= 0 {
-				gpu.Minor = minor
+			if minor, err := strconv.ParseUint(value, 10, 20); err == nil {
+				gpu.Minor = int(minor) // 20 bits, as the kernel has
 			}
 		case "GPU Excluded":
 			gpu.Excluded = value == "Yes"
