@@ -29,7 +29,7 @@ func Settle(ctx context.Context, world World, launch checks.Launch, p Policy) (h
 
 // settle goes on from the first look.
 func settle(ctx context.Context, world World, facts host.Facts, v Verdict, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
-	began := world.Elapsed()
+	began, waited := world.Elapsed(), time.Duration(0)
 	for p.Mode != ModeOff && mayMend(v.Results) && ctx.Err() == nil {
 		left := time.Duration(p.Settle) - world.Elapsed()
 		if left <= 0 {
@@ -41,8 +41,9 @@ func settle(ctx context.Context, world World, facts host.Facts, v Verdict, launc
 		}
 		facts = world.Facts(ctx)
 		v = Judge(facts, launch, p)
+		waited = world.Elapsed() - began
 	}
-	return facts, v, world.Elapsed() - began
+	return facts, v, waited
 }
 
 // ThisHost is the real world: the host that the hook runs on.
