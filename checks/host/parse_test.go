@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"gpu-preflight/checks/fact"
 	"gpu-preflight/testdata/fixture"
 )
 
@@ -247,6 +248,29 @@ func TestWantedGPUs(t *testing.T) {
 	}
 	if got := wantedGPUs([]string{"0", "MIG-x"}, gpus); !slices.Equal(got, []bool{true, true, true}) {
 		t.Errorf("a known and an unknown name: got %v", got)
+	}
+}
+
+func TestLinesAreJSON(t *testing.T) {
+	for _, gpu := range []string{"", "0000:10:00.0", "#3"} {
+		var out strings.Builder
+		NewEmitter(&out).Emit(gpu, "os", fact.Of(OS{ID: "a\"}b", Pretty: "é\n"}, "here"))
+		var want Line
+		if err := json.Unmarshal([]byte(out.String()), &want); err != nil {
+			t.Fatalf("%s: %v", out.String(), err)
+		}
+		got, ok := parseLine([]byte(strings.TrimSuffix(out.String(), "\n")))
+		if !ok || got.GPU != gpu || got.Name != "os" || string(got.Fact) != string(want.Fact) || want.GPU != gpu {
+			t.Errorf("%s: got %+v %v", out.String(), got, ok)
+		}
+	}
+	for _, bad := range []string{
+		"", "{", "{}", `{"name":"x"}`, `{"name":"x","fact":}`, `{"name":"","fact":1}`, `{"gpu":"x","fact":1}`, `{"gpu":"x"}`, `{"name":"x","fact":1`,
+		`{"gpu":"a\"b","name":"x","fact":1}`, `["name"]`,
+	} {
+		if line, ok := parseLine([]byte(bad)); ok {
+			t.Errorf("%s: got %+v", bad, line)
+		}
 	}
 }
 
