@@ -256,7 +256,7 @@ func testCheck(t *testing.T, check Check, rows []row) {
 				row.change(&f)
 			}
 			r := Run(f, []Check{check})[0]
-			if got := outcome3(r); got != row.want {
+			if got := told(r); got != row.want {
 				t.Fatalf("%s (%s), want %s", got, r.What, row.want)
 			}
 			text := r.What + " | " + r.Why + " | " + strings.Join(r.Fix, " | ")
@@ -273,7 +273,7 @@ func testCheck(t *testing.T, check Check, rows []row) {
 	}
 }
 
-func outcome3(r Result) string {
+func told(r Result) string {
 	switch {
 	case r.Transient && r.LookAgain:
 		return string(r.Status) + " transient and again"
@@ -290,30 +290,34 @@ var rewritten = []string{
 	"permission denied", "no such file or directory", "is a directory", "not a directory", "executable file not found",
 }
 
-// checkTexts holds a result to the rules for every text of every check.
+// checkTexts holds a result to the rules for every text of every check. A warning has a fix too: the policy may
+// make it a refusal.
 func checkTexts(t *testing.T, r Result) {
 	t.Helper()
 	for _, text := range append([]string{r.What, r.Why}, r.Fix...) {
-		if strings.HasSuffix(text, ".") || strings.TrimSpace(text) != text || strings.Contains(text, "\n") {
-			t.Errorf("%q ends in a period or has space around it", text)
-		}
-		if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
-			t.Errorf("%q is not plain ASCII", text)
-		}
-		for _, word := range rewritten {
-			if strings.Contains(strings.ToLower(text), word) {
-				t.Errorf("%q has words for which Docker rewrites exit codes", text)
-			}
-		}
+		checkText(t, text)
 	}
 	if r.What == "" || slices.Contains(r.Fix, "") || slices.Contains(r.Source, "") {
 		t.Errorf("empty text: %+v", r)
 	}
-	if bad := r.Status == StatusFail || r.Status == StatusWarn; bad != (r.Why != "") {
-		t.Errorf("%s with why %q", r.Status, r.Why)
+	bad := r.Status == StatusFail || r.Status == StatusWarn
+	if bad != (r.Why != "") || bad && len(r.Fix) == 0 {
+		t.Errorf("%s with why %q and fix %q: %s", r.Status, r.Why, r.Fix, r.What)
 	}
-	if r.Status == StatusFail && len(r.Fix) == 0 {
-		t.Errorf("fails without a fix: %s", r.What)
+}
+
+func checkText(t *testing.T, text string) {
+	t.Helper()
+	if strings.HasSuffix(text, ".") || strings.TrimSpace(text) != text {
+		t.Errorf("%q ends in a period or has space around it", text)
+	}
+	if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
+		t.Errorf("%q is not plain ASCII", text)
+	}
+	for _, word := range rewritten {
+		if strings.Contains(strings.ToLower(text), word) {
+			t.Errorf("%q has words for which Docker rewrites exit codes", text)
+		}
 	}
 }
 
@@ -331,18 +335,27 @@ func TestAllIsWhole(t *testing.T) {
 			}
 		}
 		ids = append(ids, c.ID)
-		for _, file := range []string{c.ID + ".go", c.ID + "_test.go"} {
-			if _, err := os.Stat(file); err != nil {
-				t.Errorf("a check is its file: %v", err)
-			}
-		}
 		if c.Title == "" || c.Why == "" || c.Layer == "" || len(c.CUDA) == 0 || len(c.Links) == 0 || c.Run == nil {
 			t.Errorf("%s lacks a title, a why, a layer, CUDA errors, links or Run", c.ID)
 		}
-		checkTexts(t, Result{Status: StatusWarn, What: c.Title, Why: c.Why})
+		checkText(t, c.Title)
+		checkText(t, c.Why)
 	}
 	if !slices.Equal(ids, want) {
 		t.Errorf("%q, want %q", ids, want)
+	}
+}
+
+// TestACheckIsItsFile: the ID is the file name, so that a message leads to its code.
+func TestACheckIsItsFile(t *testing.T) {
+	for _, c := range All() {
+		source, err := os.ReadFile(c.ID + ".go")
+		if err != nil || !strings.Contains(string(source), `"`+c.ID+`"`) {
+			t.Errorf("%s is not in a file of its name: %v", c.ID, err)
+		}
+		if _, err := os.Stat(c.ID + "_test.go"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

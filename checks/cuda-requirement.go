@@ -157,7 +157,7 @@ func (f Facts) unmetMinorVersion(r image.Requirement, facts requireFacts, unmet 
 		res = f.byAnswer(need, "the image requires CUDA "+need.String()+" ("+r.Name+")")
 	} else if anyBoard(r, facts) {
 		res = warn("the image requires %s (%s), but this host has %s", quoted(nearest(r, facts)), r.Name, facts).
-			because("the image's author did not mean it for this GPU")
+			because("the image's author did not mean it for this GPU").fix("use an image that is meant for this GPU")
 	} else {
 		res = f.unmetDeclared(r, facts, nil)
 	}
@@ -189,7 +189,7 @@ func (f Facts) byAnswer(need cuda.Version, what string) Result {
 		return unknown("%s: %s", what, v.why)
 	}
 	return warn("%s", f.shortOf(what, v)).because(insufficient+" unless forward compatibility helps: "+v.why, 35).
-		fix(newerDriver(need)...).from(v.source)
+		fix(append(newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
 }
 
 func major(v cuda.Version) string { return result(StatusPass, "%d", v.Major).What }

@@ -133,7 +133,7 @@ func TestCUDARequirement(t *testing.T) {
 		{"without compute", and(geforce535, capabilities("utility", "video"), requires("cuda>=13.0")), "warn", ""},
 		{"an observer", and(geforce535, observer, requires("cuda>=13.0")), "warn", "nvidia-smi"},
 		{"foreign text", env("NVIDIA_REQUIRE_\x1b[2Jé=cuda>=99,driver>=9\u202e"), "fail", `\x1b[2J\u00e9|"cuda>=99,driver>=9\u202e"`},
-		{"long foreign text", env("NVIDIA_REQUIRE_"+strings.Repeat("A", 10_000)+"=brand=x,driver>=999"), "fail", "(cut)"},
+		{"long foreign text", env("NVIDIA_REQUIRE_" + strings.Repeat("A", 10_000) + "=brand=x,driver>=999"), "fail", "(cut)"},
 	})
 }
 

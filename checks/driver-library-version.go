@@ -77,10 +77,12 @@ func nvmlMismatch(f Facts) Result {
 	nvml := f.Host.NVML
 	if root := f.driverRoot(); root != "" && nvml.Root != "" && root != nvml.Root {
 		return warn("the libraries below %s do not match the loaded module %s; this launch uses those below %s",
-			nvml.Root, f.driverName(), root).from(nvml.Init.Source)
+			nvml.Root, f.driverName(), root).
+			fix(reloadDriver).from(nvml.Init.Source)
 	} else if other := f.matchingRoot(); root == "" && other != "" {
 		return warn("the libraries below %s do not match the loaded module %s, those below %s do; which this launch uses is not known",
-			nvml.Root, f.driverName(), other).from(nvml.Init.Source, f.Host.Libraries.Source)
+			nvml.Root, f.driverName(), other).
+			fix(reloadDriver).from(nvml.Init.Source, f.Host.Libraries.Source)
 	}
 	library := "of another version"
 	if v, ok := libraryVersion(nvml.Library.Value); ok {
@@ -91,9 +93,11 @@ func nvmlMismatch(f Facts) Result {
 	return mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
 }
 
+const reloadDriver = "reboot this host, or stop what uses the GPUs and reload the nvidia modules, so that module and libraries match"
+
 func mismatch(module, libraries string) Result {
 	return fail("the loaded kernel module is %s, but this launch %s", module, libraries).
-		fix("reboot this host, or stop what uses the GPUs and reload the nvidia modules, so that module and libraries match")
+		fix(reloadDriver)
 }
 
 // libcudas are the versions of the libcuda files in the driver root that this launch uses, else in all roots.

@@ -43,7 +43,8 @@ func notLoaded(f Facts, loaded bool) Result {
 			fix("look whether /dev/nvidiactl is there and readable on the host").from(f.Host.Driver.Version.Source, init.Source)
 	case f.Launch.GPUs.NVIDIAHook:
 		// nvidia-container-cli loads the modules itself, or refuses with its own words.
-		return warn("no NVIDIA kernel module is loaded (NVML code 9); NVIDIA's own hook has to load it").from(init.Source)
+		return warn("no NVIDIA kernel module is loaded (NVML code 9); NVIDIA's own hook has to load it").
+			fix("load the module on the host (modprobe nvidia) and read what the kernel says (dmesg)").from(init.Source)
 	}
 	r := fail("no NVIDIA kernel module is loaded on this host (NVML code 9, driver not loaded)%s", f.whoHoldsGPUs()).
 		fix("load the module on the host (modprobe nvidia) and read what the kernel says (dmesg)",

@@ -21,7 +21,7 @@ var fabricManagerRunning = Check{
 		case kind == fabricUnknown:
 			return unknown("%s", why)
 		case kind == fabricShared:
-			return warn("%s", why)
+			return warn("%s", why).fix("see that a partition with these GPUs is activated")
 		case kind != fabricManaged && kind != fabricRegister:
 			return skip("%s", why)
 		case !manager.Known():

@@ -25,6 +25,8 @@ func TestFabricManagerVersion(t *testing.T) {
 		{"shared NVSwitches", and(fabricMode("1"), managerVersion("570.86.10")), "warn", ""},
 		{"FABRIC_MODE 2", and(fabricMode("2"), managerVersion("570.86.10")), "skip", ""},
 		{"PCIe", gpus(1, t4), "skip", ""},
-		{"switches unread", func(f *Facts) { f.Host.Fabric.Switches, f.Host.Fabric.Manager = missing[int](), fact.Fact[[]host.Process]{} }, "unknown", ""},
+		{"switches unread", func(f *Facts) {
+			f.Host.Fabric.Switches, f.Host.Fabric.Manager = missing[int](), fact.Fact[[]host.Process]{}
+		}, "unknown", ""},
 	})
 }

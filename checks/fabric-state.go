@@ -90,7 +90,8 @@ func (f Facts) stateOf(g gpu) Result {
 	case state.Value.State == host.FabricNotStarted || state.Value.State == host.FabricInProgress:
 		return f.registering(g)
 	}
-	return warn("GPU %s: NVML tells no usable fabric state (%d)", g, state.Value.State).from(state.Source)
+	return warn("GPU %s: NVML tells no usable fabric state (%d)", g, state.Value.State).
+		fix("look at the fabric's own manager: on trays and shared NVSwitches it runs outside this host").from(state.Source)
 }
 
 // registering judges a GPU that has not finished: final only when both the host and Fabric Manager have had

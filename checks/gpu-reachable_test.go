@@ -8,7 +8,9 @@ import (
 
 // handle makes a GPU answer with an NVML code.
 func handle(code int) func(*host.GPU) {
-	return func(g *host.GPU) { *g = host.GPU{Bus: g.Bus, Index: g.Index, Minor: g.Minor, UUID: g.UUID, Handle: known(code)} }
+	return func(g *host.GPU) {
+		*g = host.GPU{Bus: g.Bus, Index: g.Index, Minor: g.Minor, UUID: g.UUID, Handle: known(code)}
+	}
 }
 
 func offBus(i int) change { return func(f *Facts) { f.Host.PCI.Value[i].OffBus = true } }
@@ -43,7 +45,11 @@ func TestGPUReachable(t *testing.T) {
 		{"one hurt, the rest not resident", and(everyGPU(notAsked), gpuIs(5, handle(host.NVMLGPUIsLost))), "warn", ""},
 		{"a name that no GPU has", ask("GPU-ffffffff"), "unknown", ""},
 		{"no NVML", noNVML, "unknown", ""},
-		{"a vfio GPU is not the driver's", func(f *Facts) { f.Host.PCI.Value[7].Driver = "vfio-pci"; f.Host.ProcGPUs.Value = f.Host.ProcGPUs.Value[:7]; f.Host.NVML.GPUs = f.Host.NVML.GPUs[:7] }, "pass", "7 of 7"},
+		{"a vfio GPU is not the driver's", func(f *Facts) {
+			f.Host.PCI.Value[7].Driver = "vfio-pci"
+			f.Host.ProcGPUs.Value = f.Host.ProcGPUs.Value[:7]
+			f.Host.NVML.GPUs = f.Host.NVML.GPUs[:7]
+		}, "pass", "7 of 7"},
 		{"a virtual function is no GPU of its own", func(f *Facts) {
 			f.Host.PCI.Value = append(f.Host.PCI.Value, host.PCIDevice{Bus: "0000:17:00.4", Class: "0302", Virtual: true})
 		}, "pass", "8 of 8"},
