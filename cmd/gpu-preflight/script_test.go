@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -172,15 +171,4 @@ func timelineFile(ts *testscript.TestScript, _ bool, args []string) {
 	text, err := json.Marshal(entries)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
-}
-
-// TestRunDispatchesChildrenFirst: a child's name is not a command line.
-func TestRunDispatchesChildrenFirst(t *testing.T) {
-	var out, errs strings.Builder
-	if code := run(t.Context(), []string{"gpu-preflight", "no-such-command"}, strings.NewReader(""), &out, &errs); code != exitUsage {
-		t.Errorf("unknown command: exit code %d", code)
-	}
-	if code := run(t.Context(), []string{image.ChildName}, strings.NewReader(""), io.Discard, io.Discard); code == exitUsage && errs.Len() == 0 {
-		t.Error("the child was taken for a command line")
-	}
 }
