@@ -27,7 +27,7 @@ func note(c Child, pid int) {
 	if path == "" || start == "" || boot == "" {
 		return
 	}
-	if err := os.MkdirAll(c.RunDir, 0o755); err != nil { //nolint:gosec // names of processes are no secret
+	if err := os.MkdirAll(c.RunDir, 0o755); err != nil {
 		return
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC | syscall.O_NOFOLLOW | syscall.O_NONBLOCK

@@ -203,7 +203,7 @@ func (r *running) follow(ctx context.Context) error {
 			}
 			listening = false
 		case end := <-r.ended:
-			r.drain(listening)
+			_ = r.drain(listening) // the process's own end says more
 			return verdict(r.child.Name, end)
 		case <-ctx.Done():
 			return r.kill(ErrTimeout, listening)
@@ -218,22 +218,22 @@ func (r *running) kill(why error, listening bool) error {
 	defer timer.Stop()
 	select {
 	case <-r.ended:
-		r.drain(listening)
+		_ = r.drain(listening) // the process's own end says more
 		return fmt.Errorf("%s: %w", r.child.Name, why)
 	case <-timer.C:
-		r.drain(listening)
+		_ = r.drain(listening) // the process's own end says more
 		note(r.child, r.pid)
 		return fmt.Errorf("%s: %w: process %d does not die and was left behind", r.child.Name, why, r.pid)
 	}
 }
 
 // drain takes what is still in the pipe, but waits for nobody who holds its other end.
-func (r *running) drain(listening bool) {
+func (r *running) drain(listening bool) error {
 	if !listening {
-		return
+		return nil
 	}
 	_ = r.out.SetReadDeadline(time.Now().Add(lastWait / 10))
-	<-r.said
+	return <-r.said
 }
 
 func verdict(name string, end ending) error {

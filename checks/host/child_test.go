@@ -73,7 +73,7 @@ func testChild(args []string) {
 		sid, _ := unix.Getsid(0)
 		say(dir + "\n" + strconv.FormatBool(sid == os.Getpid()) + "\n" + strings.Join(os.Environ(), "\n") + "\n")
 	case "grandchild":
-		cmd := exec.Command("/proc/self/exe")
+		cmd := exec.CommandContext(context.Background(), "/proc/self/exe")
 		cmd.Args = []string{testChildName, "hang"}
 		cmd.Stdout = os.Stdout
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: 0}
@@ -231,7 +231,7 @@ func TestAbandonedChildBlocksItsKind(t *testing.T) {
 		<-release // it cannot be reaped, as in uninterruptible sleep
 		return reap(pid)
 	}}
-	living := exec.Command("/proc/self/exe")
+	living := exec.CommandContext(t.Context(), "/proc/self/exe")
 	living.Args = []string{testChildName, "hang"}
 	if err := living.Start(); err != nil {
 		t.Fatal(err)

@@ -31,9 +31,7 @@ func (t tree) choose(o Options, module string) choice {
 	for _, root := range t.driverRoots() {
 		found, err := t.libraryOf(root)
 		if err != nil {
-			if !absent(err) {
-				refused = append(refused, err.Error())
-			}
+			refused = append(refused, unlessAbsent(err)...)
 			continue
 		}
 		if o.DriverRoot != "" && path.Clean(o.DriverRoot) == root.path {
@@ -51,6 +49,14 @@ func (t tree) choose(o Options, module string) choice {
 	default:
 		return choice{none: true, why: "no libnvidia-ml found below " + t.at("/")}
 	}
+}
+
+// unlessAbsent is an error's text, none for an absence.
+func unlessAbsent(err error) []string {
+	if absent(err) {
+		return nil
+	}
+	return []string{err.Error()}
 }
 
 // named is the library that the administrator named. It counts as that of the launch's driver root.
@@ -81,11 +87,11 @@ func (t tree) libraryOf(root driverRoot) (choice, error) {
 		names = t.cached(sonameNVML)
 	}
 	if root.own {
-		real, err := trusted(top, root.path)
+		resolved, err := trusted(top, root.path)
 		if err != nil {
 			return choice{}, err
 		}
-		top, inside = real, ""
+		top, inside = resolved, ""
 	}
 	for _, dir := range root.dirs {
 		names = append(names, inside+dir+"/"+sonameNVML)

@@ -113,8 +113,8 @@ func searchVersions(read func([]byte) (int, error)) ([]string, error) {
 // lastText cuts off what stands before the last byte that is not printable.
 func lastText(data []byte) []byte {
 	data = data[max(0, len(data)-32):]
-	for i := len(data) - 1; i >= 0; i-- {
-		if data[i] < ' ' || data[i] > '~' {
+	for i, c := range slices.Backward(data) {
+		if c < ' ' || c > '~' {
 			return data[i+1:]
 		}
 	}

@@ -80,7 +80,7 @@ func TestGatherSurvivesJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again Facts
-	if err := json.Unmarshal(data, &again); err != nil {
+	if err = json.Unmarshal(data, &again); err != nil {
 		t.Fatal(err)
 	}
 	twice, err := json.Marshal(again)

@@ -24,7 +24,7 @@ var pciClasses = []string{"0300", "0302", "0680"}
 func (t tree) pci() fact.Fact[[]PCIDevice] {
 	names, err := t.names(pciDevices)
 	if absent(err) {
-		if there, err := t.exists("/sys/bus"); err == nil && there {
+		if bus := t.isThere("/sys/bus"); bus.Known() && bus.Value {
 			return fact.Of([]PCIDevice{}, pciDevices)
 		}
 		return fact.Missing[[]PCIDevice](pciDevices, "/sys/bus is not there")

@@ -138,8 +138,8 @@ func (t tree) gpuCaps(caps []MIGCapability, path string, gpu int) ([]MIGCapabili
 	}
 	for _, gi := range instances {
 		dir := path + "/gi" + strconv.Itoa(gi)
-		computes, err := t.numbered(dir, "ci")
-		if err != nil {
+		var computes []int
+		if computes, err = t.numbered(dir, "ci"); err != nil {
 			return caps, err
 		}
 		if caps, err = t.addCap(caps, dir, MIGCapability{GPU: gpu, GI: gi, CI: -1}); err != nil {
@@ -175,8 +175,10 @@ func (t tree) numbered(path, prefix string) ([]int, error) {
 	names, err := t.names(path)
 	var found []int
 	for _, name := range names {
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, prefix)); err == nil && strings.HasPrefix(name, prefix) && n >= 0 {
-			found = append(found, n)
+		digits, ok := strings.CutPrefix(name, prefix)
+		n, bad := strconv.ParseUint(digits, 10, 31)
+		if ok && bad == nil {
+			found = append(found, int(n))
 		}
 	}
 	slices.Sort(found)

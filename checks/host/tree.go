@@ -41,7 +41,7 @@ func newTree(top string) tree {
 	if err != nil {
 		return tree{top: top}
 	}
-	return tree{top: top, fd: os.NewFile(uintptr(fd), top)} //nolint:gosec // a descriptor is not negative
+	return tree{top: top, fd: os.NewFile(uintptr(fd), top)}
 }
 
 // dir is the opened top, or a descriptor that is none.
@@ -49,7 +49,7 @@ func (t tree) dir() int {
 	if t.fd == nil {
 		return -1
 	}
-	return int(t.fd.Fd()) //nolint:gosec // a descriptor fits an int
+	return int(t.fd.Fd())
 }
 
 // at returns the path as it is named on this machine, for messages and sources.

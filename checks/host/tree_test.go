@@ -205,8 +205,12 @@ func TestNodes(t *testing.T) {
 	}
 	got := newTree(root).nodes()
 	want := []Node{
-		{"/dev/dxg", 10, 125}, {"/dev/nvidia-caps-imex-channels/channel0", 233, 0}, {"/dev/nvidia-caps/nvidia-cap21", 234, 21},
-		{"/dev/nvidia-uvm", 235, 0}, {"/dev/nvidia0", 195, 0}, {"/dev/nvidiactl", 195, 255},
+		{"/dev/dxg", 10, 125},
+		{"/dev/nvidia-caps-imex-channels/channel0", 233, 0},
+		{"/dev/nvidia-caps/nvidia-cap21", 234, 21},
+		{"/dev/nvidia-uvm", 235, 0},
+		{"/dev/nvidia0", 195, 0},
+		{"/dev/nvidiactl", 195, 255},
 	}
 	if len(got.Value) != len(want) {
 		t.Fatalf("got %+v", got)

@@ -67,7 +67,7 @@ func (a asker) instances(device nvml.Device, mode fact.Fact[host.MIGMode]) fact.
 // fabric tells a GPU's registration with the NVLink fabric, with the newest structure that the library takes.
 func (a asker) fabric(device nvml.Device) fact.Fact[host.FabricState] {
 	const versioned, plain = "nvmlDeviceGetGpuFabricInfoV", "nvmlDeviceGetGpuFabricInfo"
-	code := nvml.Return(nvml.ERROR_FUNCTION_NOT_FOUND)
+	code := nvml.ERROR_FUNCTION_NOT_FOUND
 	if a.has(versioned) {
 		info, result := device.GetGpuFabricInfoV().V3()
 		if result == nvml.SUCCESS {
