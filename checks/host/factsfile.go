@@ -48,8 +48,7 @@ func ReadFacts(path string) ([]Timed, error) {
 func readFactsFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		var failed *os.PathError
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*os.PathError](err); ok {
 			err = failed.Err
 		}
 		return nil, err

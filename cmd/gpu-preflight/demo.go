@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gpu-preflight/checks"
 	"gpu-preflight/hook"
 )
 
@@ -102,14 +103,15 @@ func (j judged) ending() string {
 	if j.verdict.Verdict == hook.Refuse {
 		return "message    " + hook.Message(j.verdict)
 	}
-	text := "container  started"
+	var text strings.Builder
+	text.WriteString("container  started")
 	if j.waited > 0 {
-		text += fmt.Sprintf(" after waiting %s for what was coming up", j.waited)
+		fmt.Fprintf(&text, " after waiting %s for what was coming up", j.waited)
 	}
 	for _, r := range j.verdict.Results {
-		if r.Status == "warn" {
-			text += fmt.Sprintf("\n  warning    %s: %s [%s]", r.What, r.Why, r.ID)
+		if r.Status == checks.StatusWarn {
+			fmt.Fprintf(&text, "\n  warning    %s: %s [%s]", r.What, r.Why, r.ID)
 		}
 	}
-	return text
+	return text.String()
 }

@@ -20,11 +20,11 @@ func factsCommand() *cli.Command {
 		Description: "Reads everything that the checks look at. What cannot be read is unknown, with the reason.\n\n" +
 			example("gpu-preflight facts > host.json", "gpu-preflight check --facts host.json --env CUDA_VERSION=12.8.0"),
 		Action: func(c *cli.Context) error {
-			p, err := policy(c)
-			if err != nil {
+			if _, err := format(c); err != nil {
 				return err
 			}
-			if _, err := format(c); err != nil {
+			p, err := policy(c)
+			if err != nil {
 				return err
 			}
 			o, err := thisHost(c, p)

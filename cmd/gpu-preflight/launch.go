@@ -43,7 +43,7 @@ func readLaunch(c *cli.Context, p hook.Policy) (launch checks.Launch, unjudged h
 	if c.IsSet("route") {
 		launch.GPUs.Route, launch.GPUs.NVIDIAHook = route, route == oci.RouteLegacy
 	}
-	if err := askFor(c, &launch.GPUs); err != nil {
+	if err = askFor(c, &launch.GPUs); err != nil {
 		return launch, unjudged, err
 	}
 	if unjudged = notJudged(launch, p); unjudged.Verdict == "" {

@@ -46,12 +46,12 @@ func storyArguments(args []string) []string {
 
 // TestStories plays testdata/cases. With UPDATE_STORIES the output that stories compare is written into them.
 func TestStories(t *testing.T) {
-	hookProgram := filepath.Join(t.TempDir(), "gpu-preflight-hook")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", hookProgram, "./cmd/gpu-preflight-hook")
+	programs := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs, "./cmd/gpu-preflight", "./cmd/gpu-preflight-hook")
 	build.Dir = fixture.Root()
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the hook: %v\n%s", err, out)
+		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join(fixture.Root(), "testdata", "cases"),
@@ -62,7 +62,8 @@ func TestStories(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			config := filepath.Join(env.WorkDir, ".config.toml")
 			env.Setenv("STORY_CONFIG", config)
-			env.Setenv("HOOK", hookProgram)
+			env.Setenv("BUILT", filepath.Join(programs, "gpu-preflight"))
+			env.Setenv("HOOK", filepath.Join(programs, "gpu-preflight-hook"))
 			return os.WriteFile(config, nil, 0o600)
 		},
 	})
@@ -75,8 +76,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	err := ts.Exec(args[1], args[2:]...)
 	code := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		code = exit.ExitCode()
 	} else {
 		ts.Check(err)
