@@ -1,0 +1,64 @@
+package hook
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gpu-preflight/testdata/fixture"
+)
+
+// TestPolicyIsDocumented: docs/policy.md has a row for every key of the policy with its default, and no other row.
+func TestPolicyIsDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(fixture.Root(), "docs", "policy.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 && strings.HasPrefix(line, "| `") {
+			rows[strings.Trim(cells[1], " `")] = strings.Trim(cells[2], " `")
+		}
+	}
+	for key, value := range policyKeys("", reflect.ValueOf(DefaultPolicy())) {
+		shown, documented := rows[key]
+		delete(rows, key)
+		switch {
+		case !documented:
+			t.Errorf("no row for %s", key)
+		case shown == "none" && value == "{}":
+		case shown == "see below":
+			if !strings.Contains(string(text), value) {
+				t.Errorf("%s: the default %s is not shown", key, value)
+			}
+		case shown != value:
+			t.Errorf("%s: the default is %s, not %s", key, value, shown)
+		}
+	}
+	for key := range rows {
+		t.Errorf("%s is documented, but is no key", key)
+	}
+}
+
+// policyKeys are the dotted keys of the file and their values as the file writes them.
+func policyKeys(prefix string, policy reflect.Value) map[string]string {
+	keys := map[string]string{}
+	for i := range policy.NumField() {
+		name := policy.Type().Field(i).Tag.Get("toml")
+		value := policy.Field(i)
+		switch {
+		case name == "-":
+		case value.Kind() == reflect.Struct:
+			for key, text := range policyKeys(prefix+name+".", value) {
+				keys[key] = text
+			}
+		default:
+			text, _ := json.Marshal(value.Interface())
+			keys[prefix+name] = strings.ReplaceAll(string(text), `","`, `", "`)
+		}
+	}
+	return keys
+}
