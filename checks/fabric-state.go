@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"strings"
+
 	"gpu-preflight/checks/host"
 )
 
@@ -89,6 +91,8 @@ func (f Facts) stateOf(g gpu) Result {
 			from(state.Source)
 	case state.Value.State == host.FabricNotStarted || state.Value.State == host.FabricInProgress:
 		return f.registering(g)
+	case state.Value.State == host.FabricNotSupported && strings.Contains(g.model, "GH200"):
+		return skip("a GH200 that stands alone has no fabric").from(state.Source)
 	}
 	return warn("GPU %s: NVML tells no usable fabric state (%d)", g, state.Value.State).
 		fix("look at the fabric's own manager: on trays and shared NVSwitches it runs outside this host").from(state.Source)

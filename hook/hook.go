@@ -148,7 +148,8 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 	facts := world.Facts(limited)
 	first := Judge(facts, launch, p)
 	if needsCompat(first.Results) {
-		launch.Needs.Compat = RootfsCompat(limited, launch.Container.Root, launch.Container.Env, o.RunDir)
+		c := launch.Container
+		launch.Needs.Compat = RootfsCompat(limited, c.Root, c.Env, o.RunDir).Behind(c.Mounts, c.Env)
 		first = Judge(facts, launch, p)
 	}
 	if mayMend(first.Results) && !claim(o.RunDir, launch.Container.ID, time.Duration(p.Timeout+p.Settle)) {
