@@ -2,6 +2,7 @@ package hook
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -52,9 +53,7 @@ func policyKeys(prefix string, policy reflect.Value) map[string]string {
 		switch {
 		case name == "-":
 		case value.Kind() == reflect.Struct:
-			for key, text := range policyKeys(prefix+name+".", value) {
-				keys[key] = text
-			}
+			maps.Copy(keys, policyKeys(prefix+name+".", value))
 		default:
 			text, _ := json.Marshal(value.Interface())
 			keys[prefix+name] = strings.ReplaceAll(string(text), `","`, `", "`)
