@@ -78,7 +78,10 @@ func TestFabricState(t *testing.T) {
 		{"GB200, NVML does not tell", and(gb200, everyGPU(silent)), "unknown", ""},
 		{"GB300 comes before a switch", and(inProgress, everyGPU(func(g *host.GPU) { g.Name = known("NVIDIA GB300") })), "warn", ""},
 		{"GH200", and(inProgress, everyGPU(func(g *host.GPU) { g.Name = known("NVIDIA GH200 480GB") })), "warn", ""},
-		{"a GH200 that stands alone", and(everyGPU(func(g *host.GPU) { g.Name = known("NVIDIA GH200 480GB"); g.Fabric = known(host.FabricState{State: host.FabricNotSupported}) })), "skip", ""},
+		{"a GH200 that stands alone", and(everyGPU(func(g *host.GPU) {
+			g.Name = known("NVIDIA GH200 480GB")
+			g.Fabric = known(host.FabricState{State: host.FabricNotSupported})
+		})), "skip", ""},
 		{"A100: the daemon's life decides", and(hgxA100, inProgress), "skip", "HGX A100"},
 		{"PCIe", gpus(2, t4), "skip", "no NVSwitch"},
 		{"PCIe, NVML does not tell", and(gpus(2, t4), everyGPU(silent)), "skip", "no NVSwitch"},

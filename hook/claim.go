@@ -1,12 +1,12 @@
 package hook
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -17,8 +17,7 @@ func claim(runDir, id string, window time.Duration) bool {
 	if id == "" {
 		return true
 	}
-	sum := sha256.Sum256([]byte(id))
-	path := filepath.Join(runDir, "launch-"+hex.EncodeToString(sum[:8]))
+	path := filepath.Join(runDir, "launch-"+shortName(id))
 	info, err := os.Lstat(path)
 	if err == nil && time.Since(info.ModTime()) < window {
 		return false
@@ -32,4 +31,11 @@ func claim(runDir, id string, window time.Duration) bool {
 	}
 	_ = f.Close()
 	return true
+}
+
+// shortName stands for an id or a path in a file name. A clash costs a wait or a look, never a verdict.
+func shortName(text string) string {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(text))
+	return strconv.FormatUint(sum.Sum64(), 16)
 }

@@ -5,24 +5,33 @@ import (
 	"strings"
 )
 
-// plan is what NVML is asked about.
-type plan struct {
-	all   bool     // every GPU, by index
-	buses []string // these
+// Plan is what NVML is asked about.
+type Plan struct {
+	All   bool     // every GPU, by index
+	Buses []string // these
 	left  []GPU    // GPUs that were asked for and are left alone, and why
+}
+
+// PlanGPUs is the plan for the host below root. The helper makes it for itself, so that it need not wait for the
+// reader; Gather makes the same one from the reader's facts, to know what was asked in vain.
+func PlanGPUs(root string, asked []string, askAll bool) Plan {
+	t := newTree(root)
+	f := Facts{ProcGPUs: t.procGPUs()}
+	f.Platform.DXG, f.Platform.Tegra = t.isThere("/dev/dxg"), t.tegra()
+	return planGPUs(Options{Asked: asked, AskAll: askAll}, &f)
 }
 
 // planGPUs decides which GPUs NVML is asked about: those asked for, and of them only those that the driver holds
 // initialised. A handle of another one would initialise it, 1 to 3 s each, and the container would pay again
 // (NVIDIA's driver persistence documentation). WSL and Jetson have no list of their own and always-on GPUs.
-func planGPUs(o Options, f *Facts) plan {
+func planGPUs(o Options, f *Facts) Plan {
 	if f.Platform.DXG.Value || f.Platform.Tegra.Value {
-		return plan{all: true}
+		return Plan{All: true}
 	}
 	if !f.ProcGPUs.Known() {
-		return plan{all: o.AskAll}
+		return Plan{All: o.AskAll}
 	}
-	var p plan
+	var p Plan
 	wanted := wantedGPUs(o.Asked, f.ProcGPUs.Value)
 	for i, gpu := range f.ProcGPUs.Value {
 		switch {
@@ -31,8 +40,8 @@ func planGPUs(o Options, f *Facts) plan {
 			p.left = append(p.left, GPU{Bus: gpu.Bus, NotAsked: "excluded by the driver's configuration"})
 		case !gpu.Resident && !o.AskAll:
 			p.left = append(p.left, GPU{Bus: gpu.Bus, NotAsked: "not resident: it would have to be initialised first"})
-		case len(p.buses) < maxGPUs:
-			p.buses = append(p.buses, gpu.Bus)
+		case len(p.Buses) < maxGPUs:
+			p.Buses = append(p.Buses, gpu.Bus)
 		}
 	}
 	return p

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,41 +14,26 @@ import (
 // HelperName is the program that asks NVML.
 const HelperName = "gpu-preflight-nvml"
 
-// AskAllLine is what the helper's standard input says to ask every GPU; any other line is a bus id.
-const AskAllLine = "all"
-
-// askNVML asks the chosen library through the helper. The helper starts at once; which GPUs to ask it is told
-// through a pipe, as soon as plans has that.
-func askNVML(ctx context.Context, o Options, c choice, plans <-chan plan) NVML {
-	n := NVML{Library: c.library(), Root: c.root}
+// askNVML asks the chosen library through the helper, which decides by itself which GPUs to ask. What was not
+// answered is filled in by finish, once it is known what was asked.
+func askNVML(ctx context.Context, o Options, c choice, n *NVML) (got answers, why string) {
+	n.Library, n.Root = c.library(), c.root
 	if c.root == "" {
-		n.slots().rest(c.why)
-		n.GPUs = (<-plans).left
-		return n
+		return got, c.why
 	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		n.slots().rest(err.Error())
-		return n
+	args := []string{"--library", c.file, "--root", o.Root}
+	for _, name := range o.Asked {
+		args = append(args, "--asked", name)
 	}
-	defer read.Close()
-	told := make(chan plan, 1)
-	go func() {
-		defer write.Close()
-		p := <-plans // it comes: the reader ends with the same deadline
-		_, _ = write.WriteString(p.lines())
-		told <- p
-	}()
-	var got answers
-	err = RunChild(ctx, Child{
-		Path: o.Helper, Args: []string{"--library", c.file}, Name: "nvml", RunDir: o.RunDir, Stdin: read,
-	}, func(data []byte) {
+	if o.AskAll {
+		args = append(args, "--ask-all")
+	}
+	err := RunChild(ctx, Child{Path: o.Helper, Args: args, Name: "nvml", RunDir: o.RunDir}, func(data []byte) {
 		if line, ok := parseLine(data); ok {
-			got.take(&n, line)
+			got.take(n, line)
 		}
 	})
-	got.finish(&n, <-told, o.ended(err))
-	return n
+	return got, o.ended(err)
 }
 
 // library is the file that is loaded, as a fact: none found is a known absence, none that may be loaded is not.
@@ -62,17 +46,6 @@ func (c choice) library() fact.Fact[string] {
 	default:
 		return fact.Missing[string]("the driver roots", c.why)
 	}
-}
-
-func (p plan) lines() string {
-	if p.all {
-		return AskAllLine + "\n"
-	}
-	var b strings.Builder
-	for _, bus := range p.buses {
-		b.WriteString(bus + "\n")
-	}
-	return b.String()
 }
 
 // ended is why a child's remaining facts are unknown.
@@ -125,12 +98,12 @@ func (a *answers) take(n *NVML, line Line) {
 }
 
 // finish makes unknown what was not answered, and adds the GPUs that were asked in vain or left alone.
-func (a *answers) finish(n *NVML, p plan, why string) {
+func (a *answers) finish(n *NVML, p Plan, why string) {
 	if n.Init.Known() && n.Init.Value != NVMLSuccess {
 		why = "nvmlInit returned " + strconv.Itoa(n.Init.Value)
 	}
 	n.slots().rest(why)
-	for _, bus := range p.buses {
+	for _, bus := range p.Buses {
 		a.gpu(bus)
 	}
 	for i := range a.gpus {

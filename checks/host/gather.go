@@ -70,15 +70,19 @@ func Gather(ctx context.Context, o Options) Facts {
 	o = o.withDefaults()
 	t := newTree(o.Root)
 	f := Facts{Schema: Schema}
-	plans := make(chan plan, 1)
 	var wg sync.WaitGroup
 	limited, cancel := context.WithTimeout(ctx, o.NVMLTimeout)
 	defer cancel()
 	f.Driver = t.driver()
 	library := t.choose(o, f.Driver.Version.Value)
-	wg.Go(safely(func() { readHost(limited, o, &f, plans) }))
-	safely(func() { f.NVML = askNVML(limited, o, library, plans) })() // the longest way, so it starts first
+	wg.Go(safely(func() { readHost(limited, o, &f) }))
+	var nvml NVML
+	var got answers
+	why := "an error of ours"
+	safely(func() { got, why = askNVML(limited, o, library, &nvml) })() // the longest way
 	wg.Wait()
+	got.finish(&nvml, planGPUs(o, &f), why)
+	f.NVML = nvml
 	f.Majors, f.Uptime = t.majors(), t.uptime()
 	f.placeDaemons(t.readDaemons(f.Uptime, o.AskAll || f.hasFabric()))
 	if f.stale() {
@@ -111,26 +115,15 @@ func (f *Facts) placeDaemons(found daemons) {
 	}
 }
 
-// readHost runs the reader child and tells which GPUs to ask as soon as that can be decided, and none in the end
-// if it never can.
-func readHost(ctx context.Context, o Options, f *Facts, plans chan<- plan) {
-	defer close(plans)
-	slots, decided := f.readerSlots(), false
+// readHost runs the reader child.
+func readHost(ctx context.Context, o Options, f *Facts) {
+	slots := f.readerSlots()
 	err := RunChild(ctx, readerChild(o), func(data []byte) {
-		line, ok := parseLine(data)
-		if !ok {
-			return
-		}
-		slots.fold(line)
-		if !decided && !f.ProcGPUs.IsZero() && !f.Platform.DXG.IsZero() && !f.Platform.Tegra.IsZero() {
-			decided = true
-			plans <- planGPUs(o, f)
+		if line, ok := parseLine(data); ok {
+			slots.fold(line)
 		}
 	})
 	slots.rest(o.ended(err))
-	if !decided {
-		plans <- planGPUs(o, f)
-	}
 }
 
 func readerChild(o Options, args ...string) Child {
@@ -180,8 +173,7 @@ func (f *Facts) again(ctx context.Context, o Options, t tree) {
 	ctx, cancel := context.WithTimeout(ctx, o.NVMLTimeout)
 	defer cancel()
 	var second Facts
-	plans := make(chan plan, 1)
-	readHost(ctx, o, &second, plans)
+	readHost(ctx, o, &second)
 	f.Driver, f.Majors = t.driver(), t.majors()
 	f.Nodes, f.ProcGPUs, f.PCI, f.Params = second.Nodes, second.ProcGPUs, second.PCI, second.Params
 	f.MIGCaps, f.Fabric.Switches = second.MIGCaps, second.Fabric.Switches

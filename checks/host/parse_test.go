@@ -254,7 +254,9 @@ func TestWantedGPUs(t *testing.T) {
 func TestLinesAreJSON(t *testing.T) {
 	for _, gpu := range []string{"", "0000:10:00.0", "#3"} {
 		var out strings.Builder
-		NewEmitter(&out).Emit(gpu, "os", fact.Of(OS{ID: "a\"}b", Pretty: "é\n"}, "here"))
+		e := NewEmitter(&out)
+		e.Emit(gpu, "os", fact.Of(OS{ID: "a\"}b", Pretty: "é\n"}, "here"))
+		e.Flush()
 		var want Line
 		if err := json.Unmarshal([]byte(out.String()), &want); err != nil {
 			t.Fatalf("%s: %v", out.String(), err)
@@ -307,7 +309,7 @@ func FuzzParsers(f *testing.F) {
 			facts.readerSlots().fold(line)
 			var got answers
 			got.take(&facts.NVML, line)
-			got.finish(&facts.NVML, plan{}, "over")
+			got.finish(&facts.NVML, Plan{}, "over")
 			if facts.NVML.Init.IsZero() {
 				t.Error("init was left without a reason")
 			}

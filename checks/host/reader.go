@@ -23,6 +23,7 @@ func ChildMain(argv []string) (code int, handled bool) {
 		return 2, true
 	}
 	emitter := NewEmitter(os.Stdout)
+	defer emitter.Flush()
 	t := newTree(argv[1])
 	if len(argv) > 2 {
 		t.readVersions(emitter, argv[2:])
@@ -70,15 +71,13 @@ func (t tree) readAll(e *Emitter) {
 		emit("manager_config", t.managerConfig())
 		emit("os", t.os())
 	})
-	e.Together(func(e *Emitter) { // nothing of this can hang
-		e.Emit("", "dxg", t.isThere("/dev/dxg"))
-		e.Emit("", "tegra", t.tegra())
-		e.Emit("", "nodes", t.nodes())
-		e.Emit("", "proc_driver", t.isThere("/proc/driver"))
-		e.Emit("", "initial_pid_ns", t.inInitialPIDNamespace())
-		e.Emit("", "kernel", t.kernel())
-		e.Emit("", "hypervisor", t.hypervisor())
-	})
+	emit("dxg", t.isThere("/dev/dxg")) // nothing of this can hang
+	emit("tegra", t.tegra())
+	emit("nodes", t.nodes())
+	emit("proc_driver", t.isThere("/proc/driver"))
+	emit("initial_pid_ns", t.inInitialPIDNamespace())
+	emit("kernel", t.kernel())
+	emit("hypervisor", t.hypervisor())
 	wg.Wait()
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"time"
 
 	"gpu-preflight/checks/fact"
 )
@@ -17,48 +18,57 @@ type Line struct {
 	Fact json.RawMessage `json:"fact"` // a fact.Fact
 }
 
-// Emitter writes facts, each in one write, so that what was said before a hang has arrived. Many may use it.
+// flushAfter is how long a fact may wait for others before it is written: each write is worth a change of process.
+const flushAfter = 2 * time.Millisecond
+
+// Emitter writes facts as they become known, so that what was said before a hang has arrived. Facts that follow each
+// other at once go in one write; Flush writes what waits. Many may use it.
 type Emitter struct {
-	mu  sync.Mutex
-	out io.Writer
+	mu      sync.Mutex
+	out     io.Writer
+	waiting []byte
+	timer   *time.Timer // set while something waits
 }
 
 // NewEmitter returns an Emitter that writes to out.
 func NewEmitter(out io.Writer) *Emitter { return &Emitter{out: out} }
 
-// Emit writes one fact of the host (gpu is empty) or of a GPU. A fact that cannot be written is lost, and so
+// Emit tells one fact of the host (gpu is empty) or of a GPU. A fact that cannot be written is lost, and so
 // unknown to the parent.
 func (e *Emitter) Emit(gpu, name string, value json.Marshaler) {
 	data, err := value.MarshalJSON()
 	if err != nil {
 		return
 	}
-	line := make([]byte, 0, len(data)+64)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	line := e.waiting
 	if gpu != "" {
 		line = append(strconv.AppendQuote(append(line, gpuKey...), gpu), ',')
 	} else {
 		line = append(line, '{')
 	}
 	line = append(strconv.AppendQuote(append(line, nameKey...), name), factKey...)
-	e.write(append(append(line, data...), '}', '\n'))
+	e.waiting = append(append(line, data...), '}', '\n')
+	if e.timer == nil {
+		e.timer = time.AfterFunc(flushAfter, e.Flush)
+	}
+}
+
+// Flush writes what waits.
+func (e *Emitter) Flush() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.timer != nil {
+		e.timer.Stop()
+		e.timer = nil
+	}
+	_, _ = e.out.Write(e.waiting)
+	e.waiting = e.waiting[:0]
 }
 
 // The frame of a Line, written and read by hand: a launch on eight GPUs has a hundred of them.
 const gpuKey, nameKey, factKey = `{"gpu":`, `"name":`, `,"fact":`
-
-// Together writes the facts that tell emits in one piece: for facts that follow each other at once, each write
-// being worth a change of process.
-func (e *Emitter) Together(tell func(*Emitter)) {
-	var all bytes.Buffer
-	tell(NewEmitter(&all))
-	e.write(all.Bytes())
-}
-
-func (e *Emitter) write(data []byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	_, _ = e.out.Write(data)
-}
 
 // slot is a *fact.Fact[T] of any T.
 type slot interface {

@@ -183,7 +183,9 @@ static int handle(int gpu, struct device **device)
 	char key[32];
 	trouble("handle");
 	snprintf(key, sizeof key, "slow.%d_ms", gpu);
-	usleep(1000u * (unsigned int)number(key, number("slow_ms", 0)));
+	int slow = number(key, number("slow_ms", 0));
+	if (slow > 0) /* a sleep of nothing takes the timer's slack, 50 us */
+		usleep(1000u * (unsigned int)slow);
 	gpus[gpu].index = gpu;
 	gpus[gpu].parent = -1;
 	*device = &gpus[gpu];

@@ -3,10 +3,8 @@
 package nvml
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -17,35 +15,30 @@ import (
 
 // asker asks one library and tells each answer at once.
 type asker struct {
-	lib nvml.Interface
-	out *host.Emitter
+	lib     nvml.Interface
+	out     *host.Emitter
+	symbols map[string]bool // what was looked up
 }
 
-// Ask loads the library, starts NVML and tells what it says of the host; then it reads from more which GPUs to
-// ask (a bus id a line, or host.AskAllLine) and tells what it says of each, after those in buses. nvmlInit
-// initialises no GPU; the handle call does.
-func Ask(library string, buses []string, more io.Reader, out *host.Emitter) {
-	a := asker{lib: nvml.New(nvml.WithLibraryPath(library)), out: out}
+// Ask loads the library, starts NVML and tells what it says of the host; then it asks plan which GPUs to ask, and
+// tells what it says of each. nvmlInit initialises no GPU; the handle call does.
+func Ask(library string, plan func() host.Plan, out *host.Emitter) {
+	a := asker{lib: nvml.New(nvml.WithLibraryPath(library)), out: out, symbols: map[string]bool{}}
 	code := a.lib.Init()
 	out.Emit("", "init", fact.Of(int(code), "nvmlInit_v2"))
 	if code != nvml.SUCCESS {
 		return
 	}
-	out.Together(func(out *host.Emitter) {
-		out.Emit("", "driver", ask(a, "nvmlSystemGetDriverVersion", a.lib.SystemGetDriverVersion))
-		out.Emit("", "cuda", a.cuda())
-		out.Emit("", "count", ask(a, "nvmlDeviceGetCount_v2", a.lib.DeviceGetCount))
-	})
-	for _, bus := range buses {
+	out.Emit("", "driver", ask(a, "nvmlSystemGetDriverVersion", a.lib.SystemGetDriverVersion))
+	out.Emit("", "cuda", a.cuda())
+	out.Emit("", "count", ask(a, "nvmlDeviceGetCount_v2", a.lib.DeviceGetCount))
+	out.Flush() // a library that crashes on a GPU takes what waits along
+	wanted := plan()
+	for _, bus := range wanted.Buses {
 		a.byBus(bus)
 	}
-	lines := bufio.NewScanner(io.LimitReader(more, 64<<10))
-	for lines.Scan() {
-		if lines.Text() == host.AskAllLine {
-			a.everyOne()
-		} else {
-			a.byBus(lines.Text())
-		}
+	if wanted.All {
+		a.everyOne()
 	}
 }
 
@@ -69,7 +62,14 @@ func missing[T any](a asker, symbol string, code nvml.Return) fact.Fact[T] {
 	return fact.Missing[T](symbol, fmt.Sprintf("NVML returned %d (%s)", int(code), text))
 }
 
-func (a asker) has(symbol string) bool { return a.lib.Extensions().LookupSymbol(symbol) == nil }
+func (a asker) has(symbol string) bool {
+	there, known := a.symbols[symbol]
+	if !known {
+		there = a.lib.Extensions().LookupSymbol(symbol) == nil
+		a.symbols[symbol] = there
+	}
+	return there
+}
 
 // cuda is the kernel driver's CUDA version. The call of the name with _v2 asks the kernel driver; the older one,
 // which go-nvml does not make, asks whatever libcuda is found.
@@ -128,31 +128,29 @@ func text[C int8 | uint8](chars []C) string {
 	return string(out)
 }
 
-// device tells everything about one GPU: whether it has a handle at once, since the rest may hang.
+// device tells everything about one GPU.
 func (a asker) device(key, symbol string, device nvml.Device, code nvml.Return) {
-	a.out.Emit(key, "handle", fact.Of(int(code), symbol))
+	emit := func(name string, value json.Marshaler) { a.out.Emit(key, name, value) }
+	emit("handle", fact.Of(int(code), symbol))
 	if code != nvml.SUCCESS {
 		return
 	}
-	a.out.Together(func(out *host.Emitter) {
-		emit := func(name string, value json.Marshaler) { out.Emit(key, name, value) }
-		emit("index", ask(a, "nvmlDeviceGetIndex", device.GetIndex))
-		emit("minor", ask(a, "nvmlDeviceGetMinorNumber", device.GetMinorNumber))
-		emit("uuid", ask(a, "nvmlDeviceGetUUID", device.GetUUID))
-		emit("name", ask(a, "nvmlDeviceGetName", device.GetName))
-		emit("brand", ask(a, "nvmlDeviceGetBrand", func() (string, nvml.Return) {
-			brand, code := device.GetBrand()
-			return brandWord(brand), code
-		}))
-		emit("capability", ask(a, "nvmlDeviceGetCudaComputeCapability", func() (string, nvml.Return) {
-			major, minor, code := device.GetCudaComputeCapability()
-			return fmt.Sprintf("%d.%d", major, minor), code
-		}))
-		mig := a.mig(device)
-		emit("mig", mig)
-		emit("instances", a.instances(device, mig))
-	})
-	a.out.Emit(key, "fabric", a.fabric(device))
+	emit("index", ask(a, "nvmlDeviceGetIndex", device.GetIndex))
+	emit("minor", ask(a, "nvmlDeviceGetMinorNumber", device.GetMinorNumber))
+	emit("uuid", ask(a, "nvmlDeviceGetUUID", device.GetUUID))
+	emit("name", ask(a, "nvmlDeviceGetName", device.GetName))
+	emit("brand", ask(a, "nvmlDeviceGetBrand", func() (string, nvml.Return) {
+		brand, code := device.GetBrand()
+		return brandWord(brand), code
+	}))
+	emit("capability", ask(a, "nvmlDeviceGetCudaComputeCapability", func() (string, nvml.Return) {
+		major, minor, code := device.GetCudaComputeCapability()
+		return fmt.Sprintf("%d.%d", major, minor), code
+	}))
+	mig := a.mig(device)
+	emit("mig", mig)
+	emit("instances", a.instances(device, mig))
+	emit("fabric", a.fabric(device))
 }
 
 // brands are NVML's words (nvml.h, NVML_BRAND_*) by number.
