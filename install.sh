@@ -10,13 +10,13 @@ Usage: install.sh [--dry-run] [--prefix DIR] [--destdir DIR]
 
 Puts the programs into PREFIX/bin, the policy into /etc/gpu-preflight/config.toml (kept if it is there), the
 folder of the records into /var/log/gpu-preflight, and its logrotate file into /etc/logrotate.d. Registers
-nothing: no container is judged until you run gpu-preflight register.
+nothing: no container is judged until an engine is told of the hook (docs/engines.md).
 In a source tree with Go at hand the programs are built, else they are taken from beside this script or bin/.
 
   --prefix DIR    where bin/ lies (default /usr/local)
   --destdir DIR   install below DIR, as for a package (default: this host)
   --dry-run       print each action, change nothing
-  --uninstall     undo every registration, remove the programs; keep the policy and the records
+  --uninstall     remove the programs; keep the policy and the records. Take the hook out of the engines first
   --purge         with --uninstall: remove the policy and the records too
   --build DIR     build the programs into DIR and stop
   --help          print this
@@ -87,7 +87,7 @@ have_cc() {
 	cc=${CC:-$(go env CC)}
 	command -v "${cc%% *}" >/dev/null 2>&1 && return
 	warn "WITHOUT gpu-preflight-nvml: no C compiler (${cc%% *}) is here to build it (Debian: apt install gcc libc6-dev)."
-	warn "Everything else works; what only NVML tells about the GPUs stays unknown, and doctor and status say so."
+	warn "Everything else works; what only NVML tells about the GPUs stays unknown."
 	return 1
 }
 
@@ -144,9 +144,6 @@ install_all() {
 		fi
 	done
 	link "$bin/gpu-preflight-hook" "$bin/gpu-preflight-runtime"
-	for shim in "$libexec"/*/gpu-preflight-runtime; do # what is registered is the same program
-		if [ -f "$shim" ] && ! [ -L "$shim" ]; then link "$bin/gpu-preflight-hook" "$shim"; fi
-	done
 	if [ -e "$dest/etc/gpu-preflight/config.toml" ]; then
 		say "keep $dest/etc/gpu-preflight/config.toml"
 	else
@@ -156,36 +153,10 @@ install_all() {
 	replace "$here/deploy/logrotate/gpu-preflight" "$dest/etc/logrotate.d/gpu-preflight" 0644
 	[ -z "$dry_run" ] || return 0
 	[ -x "$bin/gpu-preflight-nvml" ] || warn "WITHOUT gpu-preflight-nvml: what only NVML tells about the GPUs stays unknown"
-	say "installed; no container is judged yet. Next: gpu-preflight doctor, then gpu-preflight register --dry-run"
-}
-
-# unregister_all comes first: an engine that names a program which is gone starts no container.
-unregister_all() {
-	[ -d "$dest/var/lib/gpu-preflight/register" ] || return 0
-	[ -n "$(find "$dest/var/lib/gpu-preflight/register" -type f | head -n 1)" ] || return 0
-	[ -x "$bin/gpu-preflight" ] || die "$dest/var/lib/gpu-preflight/register names registrations, and $bin/gpu-preflight is not there to undo them: install again, then uninstall"
-	if [ -n "$dest" ]; then
-		do_ "$bin/gpu-preflight" --root "$dest" unregister
-	else
-		do_ "$bin/gpu-preflight" unregister
-	fi || die "the registrations are not undone (see above), so nothing was removed"
-}
-
-# leave_next keeps alive the containers that an engine ties to the shim's path: it becomes what stood behind it.
-leave_next() {
-	for shim in "$libexec"/*/gpu-preflight-runtime; do
-		[ -e "$shim" ] || continue
-		next=$(head -n 1 "$(dirname "$shim")/next" 2>/dev/null || true)
-		if [ -n "$next" ]; then
-			link "$next" "$shim" -s
-			say "kept $shim for the containers that name it; it is $next now"
-		fi
-	done
+	say "installed; no container is judged yet: docs/engines.md tells how an engine is told of the hook"
 }
 
 uninstall_all() {
-	unregister_all
-	leave_next
 	for name in gpu-preflight gpu-preflight-runtime gpu-preflight-hook gpu-preflight-nvml; do
 		[ ! -e "$bin/$name" ] || do_ rm -f "$bin/$name"
 	done
@@ -229,7 +200,6 @@ case $prefix in /*) ;; *) wrong "--prefix wants an absolute path" ;; esac
 case $dest in '' | /*) ;; *) dest=$PWD/$dest ;; esac
 [ -z "$purge" ] || [ "$action" = uninstall_all ] || wrong "--purge goes with --uninstall"
 bin=$dest$prefix/bin
-libexec=$dest$prefix/libexec/gpu-preflight
 
 umask 022
 # go-nvml names functions that NVIDIA's header calls deprecated; hundreds of warnings would hide a real one.

@@ -48,6 +48,9 @@ func busID(bus string) string {
 
 // gpus joins what is known of the host's GPUs, in the order of their bus addresses, which is NVML's order.
 func (f Facts) gpus() []gpu {
+	if f.joined != nil {
+		return f.joined
+	}
 	var all []gpu
 	at := func(bus string) *gpu {
 		bus = busID(bus)

@@ -57,4 +57,6 @@ type Facts struct {
 	Host        host.Facts
 	Launch      Launch
 	Requirement Requirement
+
+	joined []gpu // what gpus joins, once for all checks
 }

@@ -7,6 +7,7 @@ import "slices"
 func Run(f Facts, list []Check) []Result {
 	results := make([]Result, 0, len(list))
 	failed := map[string]bool{}
+	f.joined = f.gpus()
 	for _, check := range list {
 		r := judge(f, check, failed)
 		r.ID, r.Title, r.Layer = check.ID, check.Title, check.Layer

@@ -1,7 +1,7 @@
 package host
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,14 +55,14 @@ type Child struct {
 	Args   []string // the rest of argv
 	Name   string   // names its kind in the note of an abandoned one; kinds block each other only by equal names
 	RunDir string   // where an abandoned child is noted; a folder that cannot be written never matters
-	Stdin  *os.File // /dev/null when nil
 
-	// gone waits for the process's end; reap unless a test stands in for it.
-	gone func(pid int) (syscall.WaitStatus, error)
+	// ended asks whether the process has ended; reap unless a test stands in for it.
+	ended func(pid int) (status syscall.WaitStatus, ended bool, err error)
 }
 
 // childEnv is all of a child's environment: nothing of a container or of the caller's shell goes into it. One
-// thread at a time (a call that blocks for long hands over to others all the same), and no descriptors of the Go runtime's own on cgroup files (Go 1.25 keeps them open otherwise).
+// thread at a time (a call that blocks for long hands over to others all the same), and no descriptors of the Go
+// runtime's own on cgroup files (Go 1.25 keeps them open otherwise).
 func childEnv() []string {
 	return []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -72,8 +72,12 @@ func childEnv() []string {
 	}
 }
 
+// endLine is the last line of a child that has said everything. Its end need not be waited for then: the kernel takes
+// a while to take a process apart, longer with the driver's files open.
+const endLine = "end"
+
 // RunChild starts a child in a session of its own, hands each line that it writes to line, and returns when it
-// has ended or ctx is done. Lines that came before the deadline have been handed over by then, and line is not
+// has ended, has said endLine, or ctx is done. Lines that came before the deadline have been handed over by then, and line is not
 // called afterwards. A child that outlives its kill by 100 ms (uninterruptible sleep) is left behind and noted
 // in RunDir; while that very process lives no other of the same Name is started.
 //
@@ -90,10 +94,12 @@ func RunChild(ctx context.Context, c Child, line func([]byte)) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", c.Name, ErrNotStarted, err)
 	}
-	r := &running{child: c, pid: pid, out: out, said: make(chan error, 1), ended: make(chan ending, 1)}
-	go r.listen(line)
-	go r.wait()
-	return r.follow(ctx)
+	defer out.Close()
+	r := &running{child: c, pid: pid, out: out}
+	if err := r.follow(ctx, line); err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return nil
 }
 
 // start runs the program with its output on a pipe, whose read end is returned. It forks by itself: os.StartProcess
@@ -109,17 +115,14 @@ func (c Child) start() (int, *os.File, error) {
 		return 0, nil, err
 	}
 	defer in.Close()
-	stdin, argv0 := c.Stdin, c.Argv0
-	if stdin == nil {
-		stdin = null
-	}
+	argv0 := c.Argv0
 	if argv0 == "" {
 		argv0 = c.Path
 	}
 	pid, err := syscall.ForkExec(c.Path, append([]string{argv0}, c.Args...), &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   childEnv(),
-		Files: []uintptr{stdin.Fd(), in.Fd(), null.Fd()},
+		Files: []uintptr{null.Fd(), in.Fd(), null.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
@@ -129,123 +132,141 @@ func (c Child) start() (int, *os.File, error) {
 	return pid, out, nil
 }
 
-// reap waits for a process's end.
-func reap(pid int) (syscall.WaitStatus, error) {
-	var status syscall.WaitStatus
+// reap takes a process's end, if it has ended.
+func reap(pid int) (status syscall.WaitStatus, ended bool, err error) {
 	for {
-		_, err := syscall.Wait4(pid, &status, 0, nil)
+		got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
 		if !errors.Is(err, syscall.EINTR) {
-			return status, err
+			return status, got == pid, err
 		}
 	}
 }
 
-type ending struct {
-	status syscall.WaitStatus
-	err    error
-}
-
-// running is a child between its start and its end.
+// running is a child between its start and its end. It is followed in one goroutine: at a launch every other thread
+// competes with the children for the processors.
 type running struct {
-	child Child
-	pid   int
-	out   *os.File
-	said  chan error  // the end of its output
-	ended chan ending // the end of the process
+	child  Child
+	pid    int
+	out    *os.File
+	status syscall.WaitStatus
 }
 
-// listen hands over the lines. A panic of ours in line must not end the program: a hook's exit status would refuse a
-// container.
-func (r *running) listen(line func([]byte)) {
+// lookAfter is how long a silent child is listened to before the process is looked at: something that it has started
+// may hold the pipe longer than it lives.
+const lookAfter = 20 * time.Millisecond
+
+// follow hears the child out, and takes its end.
+func (r *running) follow(ctx context.Context, line func([]byte)) error {
+	ended, err := r.listen(ctx, line)
+	for pause := 20 * time.Microsecond; err == nil && !ended; pause = min(2*pause, 2*time.Millisecond) {
+		if ended, err = r.hasEnded(); err == nil && !ended {
+			time.Sleep(pause)
+			err = timeOut(ctx)
+		}
+	}
+	switch {
+	case errors.Is(err, errSaidAll):
+		go func() { _, _ = syscall.Wait4(r.pid, nil, 0, nil) }() // a program that lives on keeps no zombies
+		return nil
+	case err != nil && !ended:
+		return r.kill(err)
+	}
+	return errors.Join(err, r.verdict())
+}
+
+// listen hands over the lines until the output ends, the process has ended, or an error: the deadline's, a flood's, or
+// a panic of ours in line, which must not end the program (a hook's exit status would refuse a container).
+func (r *running) listen(ctx context.Context, line func([]byte)) (ended bool, err error) {
 	defer func() {
 		if trouble := recover(); trouble != nil {
-			r.said <- fmt.Errorf("%w: %v", errPanic, trouble)
+			err = fmt.Errorf("%w: %v", errPanic, trouble)
 		}
 	}()
-	scanner := bufio.NewScanner(io.LimitReader(r.out, maxSaid+1))
-	scanner.Buffer(nil, maxLine)
-	total := 0
-	for scanner.Scan() {
-		if total += len(scanner.Bytes()) + 1; total > maxSaid {
-			break
+	chunk, total := make([]byte, 32<<10), 0
+	var rest []byte
+	for {
+		_ = r.out.SetReadDeadline(time.Now().Add(lookAfter))
+		n, err := r.out.Read(chunk)
+		if total += n; total > maxSaid {
+			return false, ErrFlood
 		}
-		line(scanner.Bytes())
-	}
-	if total > maxSaid || errors.Is(scanner.Err(), bufio.ErrTooLong) {
-		r.said <- ErrFlood
-		return
-	}
-	r.said <- nil
-}
-
-func (r *running) wait() {
-	gone := r.child.gone
-	if gone == nil {
-		gone = reap
-	}
-	status, err := gone(r.pid)
-	r.ended <- ending{status, err}
-}
-
-// follow waits for output, end and deadline, in whatever order they come.
-func (r *running) follow(ctx context.Context) error {
-	defer r.out.Close()
-	var said error
-	for listening := true; ; {
-		var output <-chan error
-		if listening {
-			output = r.said
+		var last bool
+		if rest, last = handOver(append(rest, chunk[:n]...), line); last {
+			return false, errSaidAll
 		}
-		select {
-		case said = <-output:
-			if said != nil {
-				return r.kill(said, false)
+		if len(rest) > maxLine {
+			return false, ErrFlood
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			if len(rest) > 0 {
+				line(rest)
 			}
-			listening = false
-		case end := <-r.ended:
-			_ = r.drain(listening) // the process's own end says more
-			return verdict(r.child.Name, end)
-		case <-ctx.Done():
-			return r.kill(ErrTimeout, listening)
+			return false, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if ended, err = r.hasEnded(); ended || err != nil {
+				return ended, err
+			}
+		case err != nil:
+			return false, err
+		}
+		if err := timeOut(ctx); err != nil {
+			return false, err
 		}
 	}
+}
+
+// errSaidAll is the good end of a child that has said endLine.
+var errSaidAll = errors.New("has said everything")
+
+// handOver gives the whole lines to line and returns the begun one; last when endLine was among them.
+func handOver(data []byte, line func([]byte)) (rest []byte, last bool) {
+	for {
+		whole, rest, found := bytes.Cut(data, []byte("\n"))
+		if !found || string(whole) == endLine {
+			return data, found
+		}
+		line(whole)
+		data = rest
+	}
+}
+
+func timeOut(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ErrTimeout
+	}
+	return nil
+}
+
+func (r *running) hasEnded() (bool, error) {
+	ask := r.child.ended
+	if ask == nil {
+		ask = reap
+	}
+	status, ended, err := ask(r.pid)
+	r.status = status
+	return ended, err
 }
 
 // kill ends the child's whole process group and leaves behind what does not die.
-func (r *running) kill(why error, listening bool) error {
-	_ = syscall.Kill(-r.pid, syscall.SIGKILL) // not reaped yet, or its number would have come through ended
-	timer := time.NewTimer(lastWait)
-	defer timer.Stop()
-	select {
-	case <-r.ended:
-		_ = r.drain(listening) // the process's own end says more
-		return fmt.Errorf("%s: %w", r.child.Name, why)
-	case <-timer.C:
-		_ = r.drain(listening) // the process's own end says more
-		note(r.child, r.pid)
-		return fmt.Errorf("%s: %w: process %d does not die and was left behind", r.child.Name, why, r.pid)
+func (r *running) kill(why error) error {
+	_ = syscall.Kill(-r.pid, syscall.SIGKILL) // not reaped yet, so its number is its own
+	for end := time.Now().Add(lastWait); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if ended, err := r.hasEnded(); ended || err != nil {
+			return why
+		}
 	}
+	note(r.child, r.pid)
+	return fmt.Errorf("%w: process %d does not die and was left behind", why, r.pid)
 }
 
-// drain takes what is still in the pipe, but waits for nobody who holds its other end.
-func (r *running) drain(listening bool) error {
-	if !listening {
-		return nil
-	}
-	_ = r.out.SetReadDeadline(time.Now().Add(lastWait / 10))
-	return <-r.said
-}
-
-func verdict(name string, end ending) error {
-	if end.err != nil {
-		return fmt.Errorf("%s: %w", name, end.err)
-	}
-	exit := &ExitError{Code: end.status.ExitStatus()}
-	if end.status.Signaled() {
-		exit.Signal = end.status.Signal()
+func (r *running) verdict() error {
+	exit := &ExitError{Code: r.status.ExitStatus()}
+	if r.status.Signaled() {
+		exit.Signal = r.status.Signal()
 	}
 	if *exit == (ExitError{}) {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", name, exit)
+	return exit
 }

@@ -226,10 +226,8 @@ func TestChildInheritsNoDescriptor(t *testing.T) {
 
 func TestAbandonedChildBlocksItsKind(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	release := make(chan struct{})
-	stuck := Child{RunDir: dir, gone: func(pid int) (syscall.WaitStatus, error) {
-		<-release // it cannot be reaped, as in uninterruptible sleep
-		return reap(pid)
+	stuck := Child{RunDir: dir, ended: func(int) (syscall.WaitStatus, bool, error) {
+		return 0, false, nil // it cannot be reaped, as in uninterruptible sleep
 	}}
 	living := exec.CommandContext(t.Context(), "/proc/self/exe")
 	living.Args = []string{testChildName, "hang"}
@@ -240,7 +238,6 @@ func TestAbandonedChildBlocksItsKind(t *testing.T) {
 	if !errors.Is(err, ErrTimeout) {
 		t.Fatalf("got %v, want a time-out", err)
 	}
-	close(release)
 	note(Child{Name: "test", RunDir: dir}, living.Process.Pid) // the test's own child died; a living one takes its place
 	if _, err := run(t, long, Child{RunDir: dir}, "lines"); !errors.Is(err, ErrAbandoned) {
 		t.Errorf("a second one was started: %v", err)

@@ -52,13 +52,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// FindHelper returns where gpu-preflight-nvml is: beside this program, else in /usr/libexec/gpu-preflight, whether
-// or not it is there.
+// FindHelper returns where gpu-preflight-nvml is: beside this program, for a registration's link in
+// PREFIX/libexec/gpu-preflight/NAME in PREFIX/bin, else in /usr/libexec/gpu-preflight, whether or not it is there.
 func FindHelper() string {
-	if self, err := os.Readlink("/proc/self/exe"); err == nil {
-		beside := filepath.Join(filepath.Dir(self), HelperName)
-		if there, err := (tree{}).exists(beside); err == nil && there {
-			return beside
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return libexecHelper
+	}
+	dir := filepath.Dir(self)
+	for _, path := range []string{filepath.Join(dir, HelperName), filepath.Join(dir, "../../../bin", HelperName)} {
+		if there, err := (tree{}).exists(path); err == nil && there {
+			return path
 		}
 	}
 	return libexecHelper

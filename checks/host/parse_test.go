@@ -333,3 +333,23 @@ func FuzzParseCache(f *testing.F) {
 		}
 	})
 }
+
+// A step that hangs hides only its own facts.
+func TestRelay(t *testing.T) {
+	hang, told := make(chan struct{}), make(chan int, 3)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		relay(func() { told <- 1 }, func() { <-hang }, func() { told <- 3 })
+	}()
+	if first, second := <-told, <-told; first != 1 || second != 3 {
+		t.Errorf("told %d and %d", first, second)
+	}
+	select {
+	case <-done:
+		t.Error("it returned before every step was done")
+	default:
+	}
+	close(hang)
+	<-done
+}

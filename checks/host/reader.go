@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,13 +25,13 @@ func ChildMain(argv []string) (code int, handled bool) {
 		return 2, true
 	}
 	emitter := NewEmitter(os.Stdout)
-	defer emitter.Flush()
 	t := newTree(argv[1])
 	if len(argv) > 2 {
 		t.readVersions(emitter, argv[2:])
 	} else {
 		t.readAll(emitter)
 	}
+	emitter.End()
 	return 0, true
 }
 
@@ -51,34 +53,56 @@ func CloseInherited() {
 	}
 }
 
-// readAll tells every fact of the reader. What may hang in the driver, in the PCI bus or in a file system is read
-// side by side, so that one hang hides only its own.
+// readAll tells every fact of the reader: first what cannot hang, then what may hang in the driver, on the PCI bus or
+// in a file system.
 func (t tree) readAll(e *Emitter) {
 	emit := func(name string, value json.Marshaler) { e.Emit("", name, value) }
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		emit("proc_gpus", t.procGPUs())
-		emit("mig_caps", t.migCaps())
-		emit("params", t.params())
-	})
-	wg.Go(func() {
-		pci := t.pci()
-		emit("pci", pci)
-		emit("switches", t.switches(pci))
-	})
-	wg.Go(func() {
-		emit("libraries", t.libraries())
-		emit("manager_config", t.managerConfig())
-		emit("os", t.os())
-	})
-	emit("dxg", t.isThere("/dev/dxg")) // nothing of this can hang
+	emit("dxg", t.isThere("/dev/dxg"))
 	emit("tegra", t.tegra())
 	emit("nodes", t.nodes())
 	emit("proc_driver", t.isThere("/proc/driver"))
 	emit("initial_pid_ns", t.inInitialPIDNamespace())
 	emit("kernel", t.kernel())
 	emit("hypervisor", t.hypervisor())
-	wg.Wait()
+	relay(
+		func() { emit("proc_gpus", t.procGPUs()) },
+		func() { emit("params", t.params()) },
+		func() { emit("mig_caps", t.migCaps()) },
+		func() {
+			pci := t.pci()
+			emit("pci", pci)
+			emit("switches", t.switches(pci))
+		},
+		func() { emit("libraries", t.libraries()) },
+		func() { emit("manager_config", t.managerConfig()) },
+		func() { emit("os", t.os()) },
+	)
+}
+
+// relayAfter is how long one step may take before another goroutine goes on with the rest.
+const relayAfter = 50 * time.Millisecond
+
+// relay does the steps one after the other; where one hangs, the others are done beside it. Side by side from the
+// start they would cost a thread each. It returns when all are done.
+func relay(steps ...func()) {
+	var next atomic.Int32
+	var all sync.WaitGroup
+	all.Add(len(steps))
+	var work func()
+	work = func() {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(steps) {
+				return
+			}
+			other := time.AfterFunc(relayAfter, work)
+			steps[i]()
+			other.Stop()
+			all.Done()
+		}
+	}
+	work()
+	all.Wait()
 }
 
 // readVersions tells the versions of running programs, named by their process ids.

@@ -55,10 +55,22 @@ func (e *Emitter) Emit(gpu, name string, value json.Marshaler) {
 	}
 }
 
+// End writes what waits, and that nothing follows.
+func (e *Emitter) End() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waiting = append(e.waiting, endLine+"\n"...)
+	e.write()
+}
+
 // Flush writes what waits.
 func (e *Emitter) Flush() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.write()
+}
+
+func (e *Emitter) write() {
 	if e.timer != nil {
 		e.timer.Stop()
 		e.timer = nil

@@ -1,9 +1,9 @@
-// Command gpu-preflight-hook is the OCI hook; called by the name gpu-preflight-runtime it is the runtime shim.
-package main
-
 // The Go runtime is not to read cgroup files at every launch, nor to watch them: the program ends in milliseconds.
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
+
+// Command gpu-preflight-hook is the OCI hook; called by the name gpu-preflight-runtime it is the runtime shim.
+package main
 
 import (
 	"context"

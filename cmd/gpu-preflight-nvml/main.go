@@ -40,7 +40,7 @@ func run(args []string, out, errs io.Writer) int {
 		return 2
 	}
 	emitter := host.NewEmitter(out)
-	defer emitter.Flush()
 	nvml.Ask(*library, func() host.Plan { return host.PlanGPUs(*root, asked, *askAll) }, emitter)
+	emitter.End()
 	return 0
 }

@@ -16,7 +16,7 @@ func TestRun(t *testing.T) {
 		"no library named":     {nil, 2, ""},
 		"unknown flag":         {[]string{"--library", "x", "--what"}, 2, ""},
 		"an argument too many": {[]string{"--library", "x", "y"}, 2, ""},
-		"no such library":      {[]string{"--library", "/nowhere/libnvidia-ml.so.1", "--ask-all"}, 0, `{"name":"init","fact":{"value":12,"source":"nvmlInit_v2"}}` + "\n"},
+		"no such library":      {[]string{"--library", "/nowhere/libnvidia-ml.so.1", "--ask-all"}, 0, `{"name":"init","fact":{"value":12,"source":"nvmlInit_v2"}}` + "\nend\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs strings.Builder

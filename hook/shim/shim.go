@@ -103,7 +103,7 @@ func askChild(ctx context.Context, id, bundle, config string, above bool) string
 
 // environment is what the judging child gets of ours: where to keep its record when it is not root.
 func environment() []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1"}
 	for _, key := range []string{"HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"} {
 		if value := os.Getenv(key); value != "" {
 			env = append(env, key+"="+value)
