@@ -184,47 +184,45 @@ func (r *running) listen(ctx context.Context, line func([]byte)) (ended bool, er
 	}()
 	chunk, total := make([]byte, 32<<10), 0
 	var rest []byte
-	for {
+	for err == nil && !ended {
 		_ = r.out.SetReadDeadline(time.Now().Add(lookAfter))
-		n, err := r.out.Read(chunk)
+		n, failed := r.out.Read(chunk)
 		if total += n; total > maxSaid {
 			return false, ErrFlood
 		}
-		var last bool
-		if rest, last = handOver(append(rest, chunk[:n]...), line); last {
-			return false, errSaidAll
-		}
-		if len(rest) > maxLine {
-			return false, ErrFlood
+		if rest, err = handOver(append(rest, chunk[:n]...), line); err != nil {
+			return false, err
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(failed, io.EOF):
 			if len(rest) > 0 {
 				line(rest)
 			}
 			return false, nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if ended, err = r.hasEnded(); ended || err != nil {
-				return ended, err
-			}
-		case err != nil:
-			return false, err
+		case errors.Is(failed, os.ErrDeadlineExceeded):
+			ended, err = r.hasEnded()
+		default:
+			err = failed
 		}
-		if err := timeOut(ctx); err != nil {
-			return false, err
-		}
+		err = errors.Join(err, timeOut(ctx))
 	}
+	return ended, err
 }
 
 // errSaidAll is the good end of a child that has said endLine.
 var errSaidAll = errors.New("has said everything")
 
-// handOver gives the whole lines to line and returns the begun one; last when endLine was among them.
-func handOver(data []byte, line func([]byte)) (rest []byte, last bool) {
+// handOver gives the whole lines to line and returns the begun one, with errSaidAll after endLine.
+func handOver(data []byte, line func([]byte)) (rest []byte, err error) {
 	for {
 		whole, rest, found := bytes.Cut(data, []byte("\n"))
-		if !found || string(whole) == endLine {
-			return data, found
+		switch {
+		case found && string(whole) == endLine:
+			return nil, errSaidAll
+		case !found && len(data) > maxLine:
+			return nil, ErrFlood
+		case !found:
+			return data, nil
 		}
 		line(whole)
 		data = rest
