@@ -145,7 +145,11 @@ func (f Facts) managerSettled() bool {
 	return !slices.ContainsFunc(daemons, func(p host.Process) bool { return p.Age < bootGrace })
 }
 
-// startManager is what sets up the fabric of this host.
+// startManager is what sets up the fabric of this host: a command only where Fabric Manager is installed.
 func (f Facts) startManager() string {
-	return "start Fabric Manager of the driver's very version (" + f.driverName() + ") on this host: systemctl restart nvidia-fabricmanager"
+	version := "Fabric Manager of the driver's very version (" + f.driverName() + ")"
+	if len(f.Host.Fabric.ManagerConfig.Value) > 0 {
+		return "start " + version + " on this host: systemctl restart nvidia-fabricmanager"
+	}
+	return "install and start " + version + " on this host"
 }
