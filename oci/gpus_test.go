@@ -335,6 +335,14 @@ func TestObserver(t *testing.T) {
 		{program("/usr/bin/nvidia-smi", "-L"), true},
 		{program("dcgm-exporter"), true},
 		{program("python3", "nvidia-smi"), false},
+		// Entrypoints that run what follows them: those of nvidia/cuda and NGC images, docker run --init, tini.
+		{program("/opt/nvidia/nvidia_entrypoint.sh", "nvidia-smi"), true},
+		{program("/opt/nvidia/nvidia_entrypoint.sh", "python3", "nvidia-smi"), false},
+		{program("/sbin/docker-init", "--", "/opt/nvidia/nvidia_entrypoint.sh", "nvidia-smi", "-L"), true},
+		{program("/usr/bin/tini", "-g", "--", "dcgm-exporter"), true},
+		{program("/sbin/docker-init", "--"), false},
+		{program("/usr/local/dcgm/dcgm-exporter-entrypoint.sh", "-f", "/etc/dcgm-exporter/default-counters.csv"), true},
+		{program("/bin/sh", "-c", "nvidia-smi && python3 train.py"), false},
 		{program(), false},
 	} {
 		c := tt.c.devices(char("/dev/nvidia0", 195, 0))

@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// starters are programs that only start what their arguments name: the entrypoint of nvidia/cuda and NGC images,
+// and the init processes of engines and images.
+var starters = []string{"nvidia_entrypoint.sh", "docker-init", "podman-init", "catatonit", "tini", "dumb-init"}
+
 // cliFlags are the capabilities as flags of nvidia-container-cli (containerd contrib/nvidia).
 var cliFlags = []string{"compat32", "compute", "display", "graphics", "ngx", "utility", "video"}
 
@@ -45,8 +49,23 @@ func observer(c *Container, capabilities []string, n nodes) string {
 	if value, _ := c.Getenv("DRA_ADMIN_ACCESS"); value == "true" {
 		return "DRA admin access" // written by drivers after kubernetes-sigs/dra-example-driver
 	}
-	if len(c.Args) > 0 && slices.Contains(watchers, path.Base(c.Args[0])) {
-		return "its program is " + path.Base(c.Args[0])
+	if name := program(c.Args); slices.Contains(watchers, name) {
+		return "its program is " + name
 	}
 	return ""
+}
+
+// program is the name of the program that a container runs, past what only starts it. The entrypoint of the
+// dcgm-exporter image carries the exporter's name.
+func program(args []string) string {
+	name := ""
+	for _, arg := range args {
+		if name != "" && strings.HasPrefix(arg, "-") {
+			continue // a flag of the starter
+		}
+		if name = path.Base(arg); !slices.Contains(starters, name) {
+			return strings.TrimSuffix(name, "-entrypoint.sh")
+		}
+	}
+	return name
 }
