@@ -38,24 +38,34 @@ var containerDevices = Check{
 		case !f.linux():
 			return unknown("whether this host needs NVIDIA's nodes is not known")
 		}
-		if wrong := f.wrongMajor(); wrong != "" {
-			return fail("%s", wrong).
-				fix("generate the CDI specification again (nvidia-ctk cdi generate)", "give the node by its path so that the runtime reads its number").
-				from("linux.devices", f.Host.Majors.Source)
+		wrong, missing := f.wrongMajor(), f.missingNodes()
+		if wrong.Status == StatusPass || rank(missing.Status) > rank(wrong.Status) {
+			return missing
 		}
-		return f.missingNodes()
+		return wrong
 	},
 }
 
-// wrongMajor finds a node whose major is not the kernel's for that driver.
-func (f Facts) wrongMajor() string {
+// wrongMajor finds a node whose major is not the kernel's for that driver. A node of nvidia-caps stops only what
+// asks for a MIG instance. Major 0 is a number that nobody filled in.
+func (f Facts) wrongMajor() Result {
+	worst := pass("every node has the kernel's number")
 	for _, d := range f.Launch.Container.Devices {
 		want, known := f.kernelMajor(d.Path)
-		if known && int(d.Major) != want {
-			return result(StatusFail, "%s is given with major %d, but the kernel's is %d", d.Path, d.Major, want).What
+		if !known || d.Major == 0 || int(d.Major) == want {
+			continue
+		}
+		r := fail("%s is given with major %d, but the kernel's is %d", d.Path, d.Major, want).
+			fix("generate the CDI specification again (nvidia-ctk cdi generate)", "give the node by its path so that the runtime reads its number").
+			from("linux.devices", f.Host.Majors.Source)
+		if strings.HasPrefix(d.Path, "/dev/nvidia-caps/") && len(f.Launch.GPUs.MIGCaps) == 0 {
+			r = r.lowered().because("it opens MIG capabilities, which this launch does not ask for; a launch that does would fail with error 999", 999)
+		}
+		if rank(r.Status) > rank(worst.Status) {
+			worst = r
 		}
 	}
-	return ""
+	return worst
 }
 
 // kernelMajor is the major that the kernel uses for a node: 195 for the GPUs and nvidiactl (static), the one of

@@ -28,6 +28,10 @@ func mounted(source, destination string) change {
 	}
 }
 
+func migCap(minor int) change {
+	return func(f *Facts) { f.Launch.GPUs.MIGCaps = []int{minor} }
+}
+
 func route(r oci.Route) change { return func(f *Facts) { f.Launch.GPUs.Route = r } }
 
 func TestContainerDevices(t *testing.T) {
@@ -44,7 +48,11 @@ func TestContainerDevices(t *testing.T) {
 		{"an old major of nvidia-uvm", node(uvm, 510), "fail", uvm + "|510|511|nvidia-ctk cdi generate"},
 		{"an old major of nvidia-uvm, without compute", and(node(uvm, 510), capabilities("utility")), "skip", ""},
 		{"a wrong major of a GPU", node("/dev/nvidia3", 196), "fail", "196|195"},
-		{"an old major of nvidia-caps", node("/dev/nvidia-caps/nvidia-cap1", 235), "fail", "235|236"},
+		{"an old major of nvidia-caps, a MIG instance is asked for", and(node("/dev/nvidia-caps/nvidia-cap21", 235), migCap(21)), "fail", "235|236"},
+		{"an old major of nvidia-caps, whole GPUs are asked for", node("/dev/nvidia-caps/nvidia-cap1", 235), "warn", "235|236|MIG"},
+		{"it hides no missing node", and(node("/dev/nvidia-caps/nvidia-cap1", 235), without(uvm), cudaImage), "fail", uvm},
+		{"a worse node after it", and(node("/dev/nvidia-caps/nvidia-cap1", 235), node(uvm, 510)), "fail", uvm + "|510"},
+		{"a node without its number: the engine fills it in", node(uvm, 0), "pass", ""},
 		{"an IMEX channel has a major of its own", node("/dev/nvidia-caps-imex-channels/channel0", 234), "pass", ""},
 		{"a node that is not NVIDIA's", node("/dev/fuse", 10), "pass", ""},
 		{"nvidia-uvm is not loaded yet", func(f *Facts) { f.Host.Majors = known(map[string]int{"nvidia": 195}) }, "pass", ""},

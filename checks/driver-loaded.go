@@ -1,6 +1,9 @@
 package checks
 
-import "gpu-preflight/checks/host"
+import (
+	"gpu-preflight/checks/host"
+	"gpu-preflight/oci"
+)
 
 // Without the kernel module nothing of CUDA works: torch says "Found no NVIDIA driver on your system", NVML
 // code 9. The module may be loaded on demand (nvidia-modprobe, NVML's own init, nvidia-container-cli
@@ -41,8 +44,9 @@ func notLoaded(f Facts, loaded bool) Result {
 	case loaded:
 		return warn("driver %s is loaded, but NVML says that no driver is (code 9)", f.Host.Driver.Version.Value).
 			fix("look whether /dev/nvidiactl is there and readable on the host").from(f.Host.Driver.Version.Source, init.Source)
-	case f.Launch.GPUs.NVIDIAHook:
-		// nvidia-container-cli loads the modules itself, or refuses with its own words.
+	case f.Launch.GPUs.NVIDIAHook || f.Launch.GPUs.Route == oci.RouteLegacy:
+		// nvidia-container-cli loads the modules itself, or refuses with its own words; ctr and nerdctl start it by
+		// a hook of their own, with --load-kmods.
 		return warn("no NVIDIA kernel module is loaded (NVML code 9); NVIDIA's own hook has to load it").
 			fix("load the module on the host (modprobe nvidia) and read what the kernel says (dmesg)").from(init.Source)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"gpu-preflight/checks/host"
+	"gpu-preflight/oci"
 )
 
 // noModule is a host whose module is not loaded, also after NVML was asked.
@@ -23,6 +24,7 @@ func TestDriverLoaded(t *testing.T) {
 		{"a driver container that is not up, at any uptime", and(noModule, func(f *Facts) { f.Host.NVML.Root = "/run/nvidia/driver" }), "fail transient", ""},
 		{"the launch uses the driver container", and(noModule, func(f *Facts) { f.Launch.GPUs.DriverRoot = "/run/nvidia/driver" }), "fail transient", ""},
 		{"NVIDIA's own hook loads the modules", and(noModule, legacyHook), "warn", "NVIDIA's own hook"},
+		{"nvidia-container-cli --load-kmods, started by another's hook (ctr, nerdctl)", and(noModule, route(oci.RouteLegacy)), "warn", "has to load it"},
 		{"an observer", and(noModule, observer), "warn", ""},
 		{"loaded, and NVML says that it is not", initCode(host.NVMLDriverNotLoaded), "warn", "570.86.15|code 9"},
 		{"loaded, no NVML", noNVML, "pass", ""},
