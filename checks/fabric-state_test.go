@@ -16,6 +16,10 @@ func managerAge(seconds float64) change {
 	return func(f *Facts) { f.Host.Fabric.Manager.Value[0].Age = seconds }
 }
 
+func managerLives(f *Facts) {
+	f.Host.Fabric.Manager = known([]host.Process{{PID: 2101, Name: "nv-fabricmanage", Age: day, Version: "580.95.05"}})
+}
+
 func TestFabricState(t *testing.T) {
 	gb200 := gpus(4, board{"NVIDIA GB200", "NVIDIA", "10.0", "2941"})
 	testCheck(t, fabricState, []row{
@@ -88,6 +92,8 @@ func TestFabricState(t *testing.T) {
 		{"PCIe in progress", and(gpus(2, board{"NVIDIA H100 NVL", "NVIDIA", "9.0", "2321"}), inProgress), "warn", "in progress"},
 		{"PCIe in progress after a young boot", and(gpus(2, board{"NVIDIA H100 NVL", "NVIDIA", "9.0", "2321"}), inProgress, booted(30)), "warn", ""},
 		{"PCIe with Fabric Manager installed", and(gpus(2, board{"NVIDIA H100 NVL", "NVIDIA", "9.0", "2321"}), inProgress, fabricMode("0")), "warn", ""},
+		{"PCIe where Fabric Manager stays resident for nothing", and(gpus(2, board{"NVIDIA H100 NVL", "NVIDIA", "9.0", "2321"}), inProgress, fabricMode("0"), managerLives), "warn", ""},
+		{"a workstation Blackwell board likewise", and(gpus(2, board{"NVIDIA RTX PRO 6000 Blackwell Server Edition", "NVIDIA_RTX", "12.0", "2bb5"}), inProgress, managerLives), "warn", ""},
 		{"a guest under shared NVSwitches", and(inProgress, noSwitches, noManager, guest), "warn", ""},
 		{"one GPU passed through", and(gpus(1, h200), guest), "skip", ""},
 		{"switches unread", and(noManager, func(f *Facts) { f.Host.Fabric.Switches = missing[int]() }), "unknown", ""},

@@ -91,7 +91,7 @@ func (f Facts) forwardTo(need cuda.Version) (answer, string) {
 		return cannot, "GeForce and TITAN GPUs have no forward compatibility"
 	}
 	compat := f.Launch.Needs.Compat
-	if !compat.Read {
+	if tegra := f.Host.Platform.Tegra; !compat.Read || tegra.Known() && tegra.Value { // Jetson's may come from the host
 		// The next major after the table's may be there by now, the one after it is not.
 		if need.Major > cuda.NewestCUDA().Major+1 {
 			return cannot, "no driver is known that reaches CUDA " + need.String() + ", not even through forward compatibility"

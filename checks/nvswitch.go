@@ -50,8 +50,9 @@ func (f Facts) switches() (fabricKind, string) {
 	switch {
 	case switches.Known() && switches.Value > 0:
 		return f.switchGeneration()
-	case f.managerAlive() && f.hopperOrLater(true):
-		// HGX B200 and B300 have no NVSwitch on PCI; the daemon or nvlsm tells.
+	case f.managerAlive() && slices.ContainsFunc(f.gpus(), gpu.boardBlackwell):
+		// HGX B200 and B300 have no NVSwitch on PCI; the daemon or nvlsm tells. Beside other GPUs it may stay
+		// resident for nothing (FM_STAY_RESIDENT_ON_FAILURES).
 		return fabricRegister, "Fabric Manager serves switches that are not on PCI"
 	case f.blackwellBoard() && len(f.Host.Fabric.ManagerConfig.Value) > 0:
 		return fabricRegister, "HGX B200 or B300: its switches are not on PCI, and Fabric Manager is installed"
@@ -119,13 +120,23 @@ func (f Facts) hopperOrLater(want bool) bool {
 func (f Facts) blackwellBoard() bool {
 	count := 0
 	for _, g := range f.gpus() {
-		for word := range strings.FieldsSeq(g.model) {
-			if word == "B100" || word == "B200" || word == "B300" {
-				count++
-			}
+		if g.blackwellModel() {
+			count++
 		}
 	}
 	return count >= 8
+}
+
+// boardBlackwell tells a GPU of the kind that HGX B200 and B300 boards carry: compute capability 10, or the name.
+func (g gpu) boardBlackwell() bool {
+	major, _, _ := strings.Cut(g.Capability.Value, ".")
+	return g.Capability.Known() && major == "10" || g.blackwellModel()
+}
+
+func (g gpu) blackwellModel() bool {
+	return slices.ContainsFunc(strings.Fields(g.model), func(word string) bool {
+		return word == "B100" || word == "B200" || word == "B300"
+	})
 }
 
 func (f Facts) managerAlive() bool {
