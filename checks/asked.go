@@ -15,6 +15,7 @@ type gpu struct {
 	minor, index     int // -1: unknown
 	offBus           bool
 	driver           string // bound kernel driver, "" when PCI was not read
+	excluded         bool   // by the administrator, from what the driver serves
 }
 
 // String names the GPU for a message.
@@ -69,7 +70,7 @@ func (f Facts) gpus() []gpu {
 	}
 	for _, p := range f.Host.ProcGPUs.Value {
 		g := at(p.Bus)
-		g.uuid, g.model, g.minor = p.UUID, p.Model, p.Minor
+		g.uuid, g.model, g.minor, g.excluded = p.UUID, p.Model, p.Minor, p.Excluded
 	}
 	for _, n := range f.Host.NVML.GPUs {
 		g := at(n.Bus)
@@ -84,7 +85,32 @@ func (f Facts) gpus() []gpu {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b gpu) int { return strings.Compare(a.bus, b.bus) })
+	f.count(all)
 	return all
+}
+
+// count gives an index to GPUs that NVML was not asked for, such as those that are not resident: it counts in the
+// order of the bus, without excluded GPUs. Where the two lists differ in length nobody can tell.
+func (f Facts) count(all []gpu) {
+	served := slices.DeleteFunc(slices.Clone(all), gpu.elsewhere)
+	if !f.Host.NVML.Count.Known() || f.Host.NVML.Count.Value != len(served) {
+		return
+	}
+	index := 0
+	for i := range all {
+		if all[i].elsewhere() {
+			continue
+		}
+		if all[i].index < 0 {
+			all[i].index = index
+		}
+		index++
+	}
+}
+
+// elsewhere tells a GPU that this driver does not serve: excluded, or held by another kernel driver.
+func (g gpu) elsewhere() bool {
+	return g.excluded || g.driver != "" && g.driver != "nvidia" && !g.Handle.Known()
 }
 
 func firstKnown(values ...string) string {
@@ -98,7 +124,7 @@ func firstKnown(values ...string) string {
 
 // asked resolves the request. Nodes that cover every GPU of the host count as all.
 func (f Facts) asked() asked {
-	all, want := f.gpus(), f.Launch.GPUs
+	all, want := slices.DeleteFunc(slices.Clone(f.gpus()), gpu.elsewhere), f.Launch.GPUs
 	if want.All || len(want.Minors)+len(want.Devices)+len(want.MIGCaps) == 0 {
 		return asked{GPUs: all, All: true}
 	}

@@ -128,6 +128,8 @@ func TestCUDARequirement(t *testing.T) {
 		{"WSL: NVML's CUDA counts", and(gpus(1, rtx4090), driver("546.80", "12.3"), wsl, requires("cuda>=12.3")), "pass", ""},
 		{"WSL without NVML: its driver number is not in the table", and(gpus(1, rtx4090), driver("535.98", "12.2"), wsl, onlyProc, requires("cuda>=99")), "unknown", ""},
 		{"Tegra without NVML", and(gpus(1, board{"Orin (nvgpu)", "", "8.7", ""}), driver("540.4.0", ""), tegra, onlyProc, requires("cuda>=99")), "unknown", ""},
+		{"a GeForce beside a card that nouveau holds", and(gpus(2, rtx4090), driver("535.183.06", "12.2"), nouveau(1), requires("cuda>=13.0")), "fail", "GeForce"},
+		{"a GeForce that is not resident, asked for by its index", and(gpus(2, rtx4090), driver("535.183.06", "12.2"), everyGPU(notAsked), ask("1"), requires("cuda>=13.0")), "fail", "GeForce"},
 		{"Tegra: its compatibility libraries may lie on the host", and(gpus(1, board{"Orin (nvgpu)", "", "8.7", ""}), unknownBrand, driver("540.4.0", "12.6"), tegra, compat(), requires("cuda>=13.0")), "warn", ""},
 		{"Tegra and no driver that is known", and(gpus(1, board{"Orin (nvgpu)", "", "8.7", ""}), unknownBrand, driver("540.4.0", "12.6"), tegra, compat(), requires("cuda>=99")), "fail", ""},
 		{"L4T's number in the module's file", and(gpus(1, board{"Orin (nvgpu)", "", "8.7", ""}), onlyProc, func(f *Facts) { f.Host.Driver.Version = known("35.3.1") }, requires("cuda>=99")), "unknown", ""},

@@ -15,6 +15,23 @@ func handle(code int) func(*host.GPU) {
 
 func offBus(i int) change { return func(f *Facts) { f.Host.PCI.Value[i].OffBus = true } }
 
+func excluded(i int) change {
+	return func(f *Facts) {
+		f.Host.ProcGPUs.Value[i].Excluded = true
+		f.Host.NVML.GPUs[i] = host.GPU{Bus: f.Host.NVML.GPUs[i].Bus, NotAsked: "excluded"}
+		f.Host.NVML.Count = known(len(f.Host.NVML.GPUs) - 1)
+	}
+}
+
+// nouveau holds the last GPU of a host.
+func nouveau(last int) change {
+	return func(f *Facts) {
+		f.Host.PCI.Value[last].Driver = "nouveau"
+		f.Host.ProcGPUs.Value, f.Host.NVML.GPUs = f.Host.ProcGPUs.Value[:last], f.Host.NVML.GPUs[:last]
+		f.Host.NVML.Count = known(last)
+	}
+}
+
 func TestGPUReachable(t *testing.T) {
 	one := gpus(1, t4)
 	testCheck(t, gpuReachable, []row{
@@ -50,6 +67,12 @@ func TestGPUReachable(t *testing.T) {
 			f.Host.ProcGPUs.Value = f.Host.ProcGPUs.Value[:7]
 			f.Host.NVML.GPUs = f.Host.NVML.GPUs[:7]
 		}, "pass", "7 of 7"},
+		{"all, and the only one left over is excluded by the administrator", and(everyGPU(handle(host.NVMLGPUIsLost)), excluded(7)), "fail", "0 (0000:17:00.0)"},
+		{"nodes that cover every GPU but the excluded one count as all", and(gpuIs(3, handle(host.NVMLGPUIsLost)), excluded(7), askNodes(0, 1, 2, 3, 4, 5, 6)), "warn", ""},
+		{"all, and the only one left over is nouveau's", and(everyGPU(handle(host.NVMLGPUIsLost)), nouveau(7)), "fail", ""},
+		{"a GPU that is not resident, by its index", and(everyGPU(notAsked), ask("3")), "skip", "not asked"},
+		{"a GPU that is not resident and off the bus, by its index", and(everyGPU(notAsked), offBus(3), ask("3")), "fail", "0000:47:00.0"},
+		{"indexes where NVML lists fewer: nobody can tell", and(everyGPU(notAsked), offBus(3), ask("3"), func(f *Facts) { f.Host.NVML.Count = known(7) }), "unknown", ""},
 		{"a virtual function is no GPU of its own", func(f *Facts) {
 			f.Host.PCI.Value = append(f.Host.PCI.Value, host.PCIDevice{Bus: "0000:17:00.4", Class: "0302", Virtual: true})
 		}, "pass", "8 of 8"},
