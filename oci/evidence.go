@@ -24,7 +24,7 @@ type evidence struct {
 func (e evidence) injected() bool { return e.libcuda != "" || e.cdiHook != "" }
 
 func look(c *Container, h Host) evidence {
-	e := evidence{everyDevice: allowsAll(c.DeviceRules)}
+	e := evidence{everyDevice: allowsAll(c.DeviceRules) || mountsAll(c)}
 	majors := h.Majors
 	if e.everyDevice {
 		majors = nil // whatever the nodes are, they name nothing
@@ -42,6 +42,18 @@ func allowsAll(rules []specs.LinuxDeviceCgroup) bool {
 	return slices.ContainsFunc(rules, func(r specs.LinuxDeviceCgroup) bool {
 		return r.Allow && r.Type == "" && r.Major == nil && r.Minor == nil
 	})
+}
+
+// mountsAll finds podman's privileged container without root: every node of the host is bind-mounted in its own place
+// and no rule is left (pkg/util/utils_linux.go, AddPrivilegedDevices). /dev/full and /dev/zero are nobody's wish.
+func mountsAll(c *Container) bool {
+	found := 0
+	for _, m := range c.Mounts {
+		if m.Source == m.Destination && (m.Source == "/dev/full" || m.Source == "/dev/zero") {
+			found++
+		}
+	}
+	return found == 2 && len(c.DeviceRules) == 0
 }
 
 // lookAtMounts finds libcuda.so.<version>. Compatibility libraries lie in folders named compat and prove nothing;

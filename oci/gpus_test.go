@@ -49,6 +49,14 @@ func (c Container) privileged() Container {
 		char("/dev/nvidiactl", 195, 255), char("/dev/odd", 240, 0), char("/dev/nvidia-caps/nvidia-cap1", 241, 1))
 }
 
+// rootlessPrivileged is podman run --privileged without root: every node of the host is a mount, and no rule is left.
+func (c Container) rootlessPrivileged() Container {
+	for _, node := range []string{"/dev/full", "/dev/null", "/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl", "/dev/zero"} {
+		c = c.mount(node, node)
+	}
+	return c
+}
+
 // summary words what decides: gpu or no, why not judged, route, names.
 func summary(r GPURequest) string {
 	words := []string{"no"}
@@ -155,6 +163,9 @@ func TestFindGPUsInjectedByCDI(t *testing.T) {
 		{"privileged without names", env("NVIDIA_VISIBLE_DEVICES=void").privileged().cdiHook(), "gpu cdi all", ""},
 		{"privileged, only every device", Container{}.privileged(), "no unjudged", ""},
 		{"privileged, an image's all", env("NVIDIA_VISIBLE_DEVICES=all").privileged(), "no unjudged", ""},
+		{"privileged without root, only every device", Container{}.rootlessPrivileged(), "no unjudged", ""},
+		{"privileged without root, by CDI", Container{}.rootlessPrivileged().cdiHook(), "gpu cdi all", ""},
+		{"some nodes as mounts", Container{}.mount("/dev/null", "/etc/x").mount("/dev/zero", "/dev/zero").mount("/dev/nvidia0", "/dev/nvidia0"), "gpu devices minor:0", ""},
 		{"privileged, a plugin's name", env("NVIDIA_VISIBLE_DEVICES=GPU-1").privileged(), "gpu GPU-1", ""},
 		{"a rule that names its type", Container{}.devices(char("/dev/nvidia0", 195, 0)).with(func(c *Container) {
 			c.DeviceRules = []specs.LinuxDeviceCgroup{{Allow: true, Type: "a"}, {Allow: false}}

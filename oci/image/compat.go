@@ -36,7 +36,7 @@ type CompatLibrary struct {
 }
 
 // CompatFolders returns the folders beside /usr/local/cuda*/compat in which an image may keep a libcuda by its
-// environment: _CUDA_COMPAT_PATH (NGC images) and the entries of LD_LIBRARY_PATH.
+// environment: _CUDA_COMPAT_PATH (NGC images) and the entries of LD_LIBRARY_PATH. With 64 of them there may be more.
 func CompatFolders(env []string) []string {
 	var compat, libraries string
 	for _, entry := range env {
@@ -48,14 +48,17 @@ func CompatFolders(env []string) []string {
 		}
 	}
 	var folders []string
-	for _, folder := range append([]string{compat}, strings.Split(libraries, ":")...) {
+	for folder := range strings.SplitSeq(compat+":"+libraries, ":") {
+		if len(folders) == maxFolders {
+			break
+		}
 		folder = path.Clean(folder)
 		// The toolkit's stubs are for linking only, and are no driver library.
 		if path.IsAbs(folder) && path.Base(folder) != "stubs" && !slices.Contains(folders, folder) {
 			folders = append(folders, folder)
 		}
 	}
-	return folders[:min(len(folders), maxFolders)]
+	return folders
 }
 
 // compatLine is what the child prints for one folder, and at the end.
@@ -84,6 +87,9 @@ func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
 	if err != nil && tell(compatLine{Folder: "/usr/local", Error: err.Error()}) != nil {
 		return
 	}
+	if len(more) >= maxFolders && tell(compatLine{Error: fmt.Sprintf("the environment names %d folders or more", maxFolders)}) != nil {
+		return
+	}
 	var seen []fs.FileInfo
 	for _, folder := range folders {
 		if len(seen) == maxFolders {
@@ -107,7 +113,7 @@ func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
 func compatFolders(root *oci.Rootfs, more []string) ([]string, error) {
 	names, err := root.ReadDir("/usr/local", maxLocal)
 	if absent(err) {
-		err = nil
+		err = notMounted(root)
 	}
 	slices.Sort(names)
 	var folders []string
@@ -120,6 +126,15 @@ func compatFolders(root *oci.Rootfs, more []string) ([]string, error) {
 		folders = append(folders, withLibraries(folder)...)
 	}
 	return folders, err
+}
+
+// notMounted is an error for an empty root folder: no container runs from one, so that it shows nothing of the image.
+func notMounted(root *oci.Rootfs) error {
+	names, err := root.ReadDir("/", maxFolder)
+	if err == nil && len(names) == 0 {
+		return errors.New("the root file system is empty: it is not mounted")
+	}
+	return nil
 }
 
 func withLibraries(folder string) []string {

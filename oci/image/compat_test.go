@@ -190,6 +190,9 @@ func TestReadCompatUnknown(t *testing.T) {
 			}
 		})
 	}
+	if got, _ := child(t, t.TempDir()); got.Read || !strings.Contains(got.Why, "empty") {
+		t.Errorf("a root file system that is not mounted: %+v", got)
+	}
 	if got, _ := child(t, "/absent"); got.Read || !strings.Contains(got.Why, "/absent") {
 		t.Errorf("%+v", got)
 	}
