@@ -40,9 +40,38 @@ func folders(argv0 string) []string {
 	return list
 }
 
-// registered reads the one absolute path in a registration's file. What is run as root must not be named by
-// anybody else.
+// maxChain bounds how many registrations may stand one before the other.
+const maxChain = 8
+
+// registered follows a registration's file to a runtime that is not this program: one shim before another judges
+// nothing new, and one before itself would start itself for ever.
 func registered(file string) (string, error) {
+	self := ourself()
+	for range maxChain {
+		path, err := readNext(file)
+		if err != nil {
+			return "", err
+		}
+		if info, err := os.Stat(path); err != nil || !os.SameFile(info, self) {
+			return path, nil
+		}
+		file = filepath.Join(filepath.Dir(path), "next")
+	}
+	return "", fmt.Errorf("%s: names gpu-preflight-runtime itself as the next runtime", file)
+}
+
+// ourself is this program's file, nil where /proc does not tell.
+func ourself() os.FileInfo {
+	info, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// readNext reads the one absolute path in a registration's file. What is run as root must not be named by anybody
+// else.
+func readNext(file string) (string, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return "", err
@@ -59,8 +88,8 @@ func registered(file string) (string, error) {
 	data := make([]byte, info.Size())
 	n, err := f.Read(data)
 	path := strings.TrimSpace(string(data[:n]))
-	if !filepath.IsAbs(path) {
-		return "", fmt.Errorf("%s: no absolute path: %.60q (%w)", file, path, errors.Join(err, fs.ErrInvalid))
+	if !filepath.IsAbs(path) || strings.ContainsAny(path, "\n\x00") {
+		return "", fmt.Errorf("%s: not one absolute path: %.60q (%w)", file, path, errors.Join(err, fs.ErrInvalid))
 	}
 	return path, nil
 }
@@ -70,10 +99,7 @@ func trusted(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
 // fromPolicy takes the first runtime that is there and is not this program.
 func fromPolicy(names []string) (string, error) {
-	var self os.FileInfo
-	if info, err := os.Stat("/proc/self/exe"); err == nil {
-		self = info
-	}
+	self := ourself()
 	for _, name := range names {
 		for _, path := range candidates(name) {
 			info, err := os.Stat(path)

@@ -94,7 +94,13 @@ func askChild(ctx context.Context, id, bundle, config string, above bool) string
 	child.Env = environment()
 	child.WaitDelay = grace
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	err = child.Run()
+	ended := make(chan error, 1)
+	go func() { ended <- child.Run() }()
+	select {
+	case err = <-ended:
+	case <-time.After(time.Duration(policy.Timeout+policy.Settle) + 3*grace):
+		return "" // killed long ago, but it hangs in the kernel
+	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 && strings.HasPrefix(out.String(), refusal) {
 		return out.String()
 	}
