@@ -15,7 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const maxConfig = 16 << 20 // bytes; beyond it a launch is not judged, and recorded
+// Beyond these a launch is not judged, and recorded.
+const (
+	maxConfig = 16 << 20 // bytes
+	maxValues = 1 << 18  // commas: "{}," costs 3 bytes and becomes a mount of 120 in memory
+)
 
 // Container is what config.json says of a container, as far as it is read here.
 type Container struct {
@@ -89,6 +93,9 @@ func LoadContainer(bundle string) (*Container, error) {
 	data, err := readRegular(file, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if bytes.Count(data, []byte{','}) > maxValues {
+		return nil, fmt.Errorf("read %s: %w", file, &TooLargeError{Limit: maxValues, Unit: "values"})
 	}
 	c, err := parseConfig(data)
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 // it: a mount onto a folder that was looked into, or onto one above it, may bring libraries or hide them, and what
 // was read is then no longer the whole truth.
 func (c Compat) Behind(mounts []specs.Mount, env []string) Compat {
+	folders := CompatFolders(env)
 	for _, m := range mounts {
-		if target := path.Clean(m.Destination); c.Read && covers(target, CompatFolders(env)) {
+		if target := path.Clean(m.Destination); c.Read && covers(target, folders) {
 			c.Read, c.Why = false, "a mount on "+target+" may bring or hide compatibility libraries"
 		}
 	}
