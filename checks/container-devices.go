@@ -2,6 +2,7 @@ package checks
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -113,10 +114,11 @@ func (f Facts) missingNodes() Result {
 		from("linux.devices")
 }
 
-// declaresCUDA tells whether the container or its image says in words that it uses CUDA.
+// declaresCUDA tells whether the container or its image says in words that it uses CUDA. The capability all does
+// not: desktops and games ask for it to get graphics.
 func (f Facts) declaresCUDA() bool {
 	declared := f.Launch.Needs.Declared
-	return len(f.Launch.GPUs.Capabilities) > 0 || declared.CUDAVersion != "" || len(declared.Requirements) > 0
+	return slices.Contains(f.Launch.GPUs.Capabilities, "compute") || declared.CUDAVersion != "" || len(declared.Requirements) > 0
 }
 
 func given(c *oci.Container, node string) bool {

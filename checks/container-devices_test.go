@@ -43,6 +43,7 @@ func TestContainerDevices(t *testing.T) {
 		{"no nvidiactl, compute is asked for", and(without(ctl), capabilities("compute")), "fail", ctl},
 		{"neither, a requirement is declared", and(without(ctl), without(uvm), requires("cuda>=12.0")), "fail", ctl + ", " + uvm},
 		{"no nvidia-uvm: graphics and video work", without(uvm), "warn", uvm},
+		{"all capabilities: a desktop's graphics ask for them too", and(without(uvm), capabilities("all")), "warn", uvm},
 		{"an observer", and(without(uvm), cudaImage, observer), "warn", ""},
 		{"without compute", and(without(uvm), cudaImage, capabilities("graphics", "video")), "skip", "NVIDIA_DRIVER_CAPABILITIES"},
 		{"an old major of nvidia-uvm", node(uvm, 510), "fail", uvm + "|510|511|nvidia-ctk cdi generate"},

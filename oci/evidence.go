@@ -23,6 +23,11 @@ type evidence struct {
 // injected tells whether a CDI specification was applied.
 func (e evidence) injected() bool { return e.libcuda != "" || e.cdiHook != "" }
 
+// hasMIGControl tells whether MIG's config or monitor node was given, other than with every node of the host.
+func (e evidence) hasMIGControl() bool {
+	return !e.everyDevice && len(e.nodes.caps) > len(e.nodes.instances())
+}
+
 func look(c *Container, h Host) evidence {
 	e := evidence{everyDevice: allowsAll(c.DeviceRules) || mountsAll(c)}
 	majors := h.Majors

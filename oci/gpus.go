@@ -64,7 +64,7 @@ func FindGPUs(c *Container, h Host) GPURequest {
 	if r.GPU {
 		r.Libcuda = f.seen.libcudaSource
 		r.Capabilities = capabilities(c, f.seen.cliHook)
-		r.Observer = observer(c, r.Capabilities, f.seen.nodes)
+		r.Observer = observer(c, r.Capabilities, f.seen.hasMIGControl())
 		if r.NotJudged == "" {
 			r.NotJudged = notJudged(c)
 		}

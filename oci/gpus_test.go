@@ -343,6 +343,7 @@ func TestObserver(t *testing.T) {
 		{env("DRA_ADMIN_ACCESS=true"), true},
 		{env("DRA_ADMIN_ACCESS=false"), false},
 		{Container{}.devices(char("/dev/nvidia-caps/nvidia-cap1", 239, 1)), true},
+		{env("NVIDIA_VISIBLE_DEVICES=all").privileged().cdiHook(), false}, // has every node, MIG's own among them
 		{program("/usr/bin/nvidia-smi", "-L"), true},
 		{program("dcgm-exporter"), true},
 		{program("python3", "nvidia-smi"), false},

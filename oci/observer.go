@@ -34,7 +34,7 @@ func capabilities(c *Container, cliHook []string) []string {
 }
 
 // observer says why a container only looks at GPUs, or manages them, and gets warnings instead of refusals.
-func observer(c *Container, capabilities []string, n nodes) string {
+func observer(c *Container, capabilities []string, migControl bool) string {
 	if len(capabilities) == 1 && capabilities[0] == "utility" {
 		return "NVIDIA_DRIVER_CAPABILITIES is utility alone"
 	}
@@ -43,7 +43,7 @@ func observer(c *Container, capabilities []string, n nodes) string {
 			return key + " is set"
 		}
 	}
-	if len(n.caps) > len(n.instances()) {
+	if migControl {
 		return "it has MIG's config or monitor node"
 	}
 	if value, _ := c.Getenv("DRA_ADMIN_ACCESS"); value == "true" {
