@@ -23,7 +23,8 @@ func DriverRootOf(file string) (root string, known bool) {
 	dir := path.Dir(path.Clean(file))
 	for _, r := range knownRoots {
 		for _, lib := range r.dirs {
-			if dir == path.Join(r.path, lib) || r.own && dir == path.Join(r.path, "usr/lib64") {
+			merged := strings.TrimPrefix(lib, "/usr") // /lib is /usr/lib, and the loader's cache may name it so
+			if dir == path.Join(r.path, lib) || dir == path.Join(r.path, merged) || r.own && dir == path.Join(r.path, "usr/lib64") {
 				return r.path, true
 			}
 		}
