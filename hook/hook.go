@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gpu-preflight/checks"
 	"gpu-preflight/checks/host"
@@ -23,6 +27,9 @@ const (
 	exitStart  = 0
 	exitRefuse = 1
 )
+
+// endings are the signals that would end the program, which refuses the container. What was found until then decides.
+var endings = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT}
 
 // Options say how the hook was called.
 type Options struct {
@@ -41,6 +48,9 @@ type Options struct {
 // ours never refuses: it is recorded, and the container starts.
 func Run(ctx context.Context, o Options, stdin io.Reader, stderr io.Writer) (code int) {
 	o = o.withDefaults()
+	if !mayOpen() {
+		return exitStart // not even a record can be kept
+	}
 	var c *oci.Container
 	defer func() {
 		if r := recover(); r != nil {
@@ -62,6 +72,12 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stderr io.Writer) (cod
 	if !request.GPU || request.NotJudged != "" || o.Switch.Off(time.Now()) {
 		return exitStart
 	}
+	if !spareDescriptors() {
+		o.problem(ctx, c, fmt.Errorf("fewer than %d file descriptors are left: not judged", wantDescriptors))
+		return exitStart
+	}
+	ctx, stop := signal.NotifyContext(ctx, endings...)
+	defer stop()
 	message := o.launch(ctx, checks.Launch{Container: c, GPUs: request, Needs: image.FromContainer(c)})
 	if message == "" {
 		return exitStart
@@ -136,6 +152,9 @@ func (o Options) launch(ctx context.Context, launch checks.Launch) string {
 		message = Message(verdict)
 	}
 	r.fill(facts, verdict, waited, message)
+	if ctx.Err() != nil && r.Problem == "" {
+		r.Problem = "ended by a signal: judged by what was known then"
+	}
 	o.keep(ctx, policy, r)
 	return message
 }
@@ -152,10 +171,26 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 		launch.Needs.Compat = RootfsCompat(limited, c.Root, c.Env, o.RunDir).Behind(c.Mounts, c.Env)
 		first = Judge(facts, launch, p)
 	}
-	if mayMend(first.Results) && !claim(o.RunDir, launch.Container.ID, time.Duration(p.Timeout+p.Settle)) {
-		p.Settle = 0
+	return o.wait(ctx, world, facts, first, launch, p)
+}
+
+// wait settles what waiting may mend, unless another path of this launch waits for it.
+func (o Options) wait(ctx context.Context, world World, facts host.Facts, first Verdict, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
+	if !mayMend(first.Results) {
+		return facts, first, 0
 	}
-	return settle(ctx, world, facts, first, launch, p)
+	mine := newClaim(o.RunDir, launch.Container.ID)
+	if !mine.take(time.Duration(p.Timeout + p.Settle)) {
+		return facts, p.withoutSecondLook(first), 0
+	}
+	facts, v, waited := settle(ctx, world, facts, first, launch, p)
+	if ctx.Err() != nil {
+		v = p.withoutSecondLook(v)
+	}
+	if v.Verdict == Refuse {
+		mine.release() // this launch is over; the next one of the same container waits for itself
+	}
+	return facts, v, waited
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is
@@ -251,7 +286,7 @@ func (r *launchRecord) fill(facts host.Facts, v Verdict, waited time.Duration, m
 // keep writes the record; a log that cannot be written never changes a verdict.
 func (o Options) keep(ctx context.Context, p Policy, r launchRecord) {
 	r.Duration = float64(time.Since(o.Began).Microseconds()) / 1000
-	_ = record.Keep(ctx, p.Log.File, p.Log.Journald, r.Record)
+	_ = record.Keep(context.WithoutCancel(ctx), p.Log.File, p.Log.Journald, r.Record)
 }
 
 // problem records an error of ours. The container starts all the same.

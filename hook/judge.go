@@ -109,6 +109,18 @@ func (p Policy) refuses(r checks.Result) bool {
 	return false
 }
 
+// withoutSecondLook is the verdict where nobody looked again: what would have been looked at again refuses nothing.
+func (p Policy) withoutSecondLook(v Verdict) Verdict {
+	if v.Verdict != Refuse && !v.WouldRefuse {
+		return v
+	}
+	results := slices.Clone(v.Results)
+	for i := range results {
+		results[i].Transient = results[i].Transient || results[i].LookAgain
+	}
+	return p.decide(results)
+}
+
 // mayMend tells whether waiting could change the verdict: something fails, and every failure is transient or
 // worth a second look.
 func mayMend(results []checks.Result) bool {

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"gpu-preflight/checks"
@@ -9,6 +10,9 @@ import (
 
 // maxMessage bounds the refusal in bytes: engines print it whole, on one line or several.
 const maxMessage = 900
+
+// maxOthers is how many further causes are named beside the first, which needs the room.
+const maxOthers = 8
 
 // dockerWords are what the Docker daemon looks for, in lower case, to rewrite exit codes and add advice about
 // mounts (moby daemon/errors.go, setExitCodeFromError). A refusal must not contain them, not even in foreign text.
@@ -35,8 +39,14 @@ func Message(v Verdict) string {
 		}
 	}
 	shorter := *root
-	shorter.What = cut(plain(root.What), len(plain(root.What))-(len(message)-maxMessage))
-	return compose(shorter, others, 0)
+	shorter.What, shorter.Why = plain(root.What), plain(root.Why)
+	for _, text := range []*string{&shorter.Why, &shorter.What} {
+		*text = cut(*text, len(*text)-(len(message)-maxMessage))
+		if message = compose(shorter, others, 0); len(message) <= maxMessage {
+			return message
+		}
+	}
+	return compose(shorter, nil, 0)
 }
 
 // causes are the results that refuse: the first in the order of the checks, and the IDs of the rest.
@@ -70,6 +80,9 @@ func compose(r checks.Result, others []string, fixes int) string {
 	if fixes > 0 {
 		b.WriteString(". Fix: " + strings.Join(r.Fix[:fixes], ", or "))
 	}
+	if more := len(others) - maxOthers; more > 0 {
+		others = append(slices.Clone(others[:maxOthers]), strconv.Itoa(more)+" more")
+	}
 	if len(others) > 0 {
 		b.WriteString(". Also: " + strings.Join(others, ", "))
 	}
@@ -100,8 +113,11 @@ func plain(text string) string {
 }
 
 func cut(text string, length int) string {
-	if length < 0 || length >= len(text) {
+	switch {
+	case length >= len(text):
 		return text
+	case length <= 3:
+		return ""
 	}
-	return text[:max(0, length-3)] + "..."
+	return text[:length-3] + "..."
 }

@@ -129,7 +129,7 @@ func TestBrokenPolicy(t *testing.T) {
 		{"a list for a mode", "mode = [\"warn\"]\n", "line 1|mode"},
 		{"a word for the section", "checks = \"off\"\n", "line 1"},
 		{"twice", "mode = \"warn\"\nmode = \"off\"\n", "line 2|mode"},
-		{"too long", "#" + strings.Repeat("x", maxPolicy), "1048577 bytes"},
+		{"too long", "#" + strings.Repeat("x", maxPolicy), "65537 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := policyFile(t, tt.text)

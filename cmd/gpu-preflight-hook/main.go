@@ -21,15 +21,18 @@ import (
 var version = "devel"
 
 func main() {
-	os.Exit(run(context.Background(), os.Args, os.Stdin, os.Stderr))
+	began := time.Now()
+	os.Exit(run(context.Background(), began, os.Args, hook.Stdin(os.Stdin, began), hook.Stderr{}))
 }
 
-func run(ctx context.Context, argv []string, stdin io.Reader, stderr io.Writer) int {
-	began := time.Now()
+func run(ctx context.Context, began time.Time, argv []string, stdin io.Reader, stderr io.Writer) int {
+	if len(argv) == 0 {
+		argv = []string{""} // execve(2): Linux before 5.18 lets a caller give none
+	}
 	if code, handled := hook.ChildMain(argv); handled {
 		return code
 	}
-	if len(argv) > 0 && filepath.Base(argv[0]) == shim.Name {
+	if filepath.Base(argv[0]) == shim.Name {
 		return shim.Run(ctx, argv, stderr)
 	}
 	o, err := parse(argv[1:])
