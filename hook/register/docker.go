@@ -1,0 +1,198 @@
+package register
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+const (
+	dockerConfig  = "/etc/docker/daemon.json"
+	dockerRuntime = "gpu-preflight" // the name of our runtime
+)
+
+// daemonJSON is what matters to us of docker's configuration (moby daemon/config/config.go).
+type daemonJSON struct {
+	DefaultRuntime string                    `json:"default-runtime"`
+	Runtimes       map[string]dockerdRuntime `json:"runtimes"`
+	DataRoot       string                    `json:"data-root"`
+	Graph          string                    `json:"graph"` // its name before 17.05
+}
+
+// dockerdRuntime is one of the runtimes (moby api/types/system/runtime.go).
+type dockerdRuntime struct {
+	Path string   `json:"path,omitempty"`
+	Args []string `json:"runtimeArgs,omitempty"`
+	Type string   `json:"runtimeType,omitempty"`
+}
+
+// ours says whether the entry leads to the shim of a registration; its folder tells the default it replaced.
+func (r dockerdRuntime) ours() (oldDefault string, ok bool) {
+	folder, file := filepath.Split(r.Path)
+	above, name := filepath.Split(filepath.Clean(folder))
+	oldDefault, ok = strings.CutPrefix(name, "docker-")
+	return oldDefault, ok && file == "gpu-preflight-runtime" && strings.HasSuffix(above, "/libexec/gpu-preflight/")
+}
+
+func docker() Engine {
+	return Engine{
+		Name:    "docker",
+		Present: func(s Site) bool { return s.program("dockerd") != "" },
+		Plan:    dockerPlan,
+		Strip:   func(_ string, content []byte) ([]byte, error) { return dockerStrip(content, false) },
+		Keep:    func(_ string, content []byte) ([]byte, error) { return dockerStrip(content, true) },
+		Files:   func(s Site) []string { return []string{dockerFile(s)} },
+		Users:   dockerUsers,
+	}
+}
+
+// dockerFile is the configuration file: the one named, the one that dockerd is started with, the usual one.
+func dockerFile(s Site) string {
+	if path := s.Configs["docker"]; path != "" {
+		return path
+	}
+	if named := flagValues(dockerdWords(s), "--config-file"); len(named) > 0 {
+		return named[len(named)-1]
+	}
+	return dockerConfig
+}
+
+func readDaemonJSON(content []byte) (daemonJSON, error) {
+	var c daemonJSON
+	if len(strings.TrimSpace(string(content))) == 0 {
+		return c, nil
+	}
+	if _, err := parseJSON(content); err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(content, &c)
+}
+
+// dockerPlan makes our runtime the default, and what was the default the runtime behind it.
+func dockerPlan(s Site) (Plan, error) {
+	path := dockerFile(s)
+	before, mode, err := s.read(path)
+	if err != nil {
+		return Plan{}, fmt.Errorf("read docker's configuration: %w", err)
+	}
+	config, err := readDaemonJSON(before)
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", path, err)
+	}
+	p := Plan{Engine: "docker"}
+	old := oldDefault(config)
+	if old == "nvidia" || strings.HasPrefix(filepath.Base(config.Runtimes[old].Path), "nvidia-container-runtime") {
+		p.Notes = []string{"docker's default runtime is " + old + ": it stays, and is judged once nvidia-ctk is registered"}
+		return p, nil
+	}
+	if err = flagsAllow(dockerdWords(s)); err != nil {
+		return Plan{}, err
+	}
+	shim, entry, err := dockerShim(s, config, old)
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", path, err)
+	}
+	p.Shims = []Shim{shim}
+	after, err := dockerSplice(before, config, entry)
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if before != nil && string(after) == string(before) {
+		return p, nil
+	}
+	p.Edits = []Edit{{Path: path, Before: before, After: after, Mode: mode}}
+	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
+	p.Notes = []string{"docker: a container keeps the runtime it was first started with; one made before is judged when it is made anew"}
+	return p, nil
+}
+
+// oldDefault is the runtime that is the default without us.
+func oldDefault(c daemonJSON) string {
+	name := c.DefaultRuntime
+	if name == dockerRuntime {
+		name, _ = c.Runtimes[dockerRuntime].ours()
+	}
+	if name == "" {
+		return "runc"
+	}
+	return name
+}
+
+// folderName is what a runtime may be called, so that its name can be one of a folder.
+var folderName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+
+// stockRuntime says whether docker itself defines a runtime of this name, which then is the runc of its PATH.
+func stockRuntime(name string) bool { return name == "runc" || name == "io.containerd.runc.v2" }
+
+// dockerShim finds the runtime behind the default. Its own arguments go to our entry: docker puts them before its own,
+// and the shim hands on all of them.
+func dockerShim(s Site, c daemonJSON, old string) (Shim, dockerdRuntime, error) {
+	named, known := c.Runtimes[old]
+	path := named.Path
+	switch {
+	case stockRuntime(old):
+		path = "runc"
+	case !known:
+		return Shim{}, dockerdRuntime{}, fmt.Errorf("the default runtime %q is not among the runtimes, and nothing can be put in front of it", old)
+	case named.Type != "" || path == "":
+		return Shim{}, dockerdRuntime{}, fmt.Errorf("the default runtime %q has a runtimeType, which cannot be wrapped: register cdi or nvidia-ctk", old)
+	case !folderName.MatchString(old):
+		return Shim{}, dockerdRuntime{}, fmt.Errorf("the default runtime %q has a name that cannot be that of a folder", old)
+	}
+	next := s.program(path)
+	if next == "" || filepath.Base(next) == "gpu-preflight-runtime" {
+		return Shim{}, dockerdRuntime{}, fmt.Errorf("the default runtime %q: no program %s that could stand behind ours", old, path)
+	}
+	shim := Shim{Name: "docker-" + old, Next: next}
+	return shim, dockerdRuntime{Path: s.ShimPath(shim.Name), Args: named.Args}, nil
+}
+
+// dockerSplice writes the entry and names it as the default, where that is not so yet.
+func dockerSplice(content []byte, c daemonJSON, entry dockerdRuntime) ([]byte, error) {
+	if there := c.Runtimes[dockerRuntime]; there.Path != entry.Path || there.Type != "" || strings.Join(there.Args, "\x00") != strings.Join(entry.Args, "\x00") {
+		value, err := json.Marshal(entry)
+		if err != nil {
+			return nil, err
+		}
+		if content, err = setJSON(content, string(value), "runtimes", dockerRuntime); err != nil {
+			return nil, err
+		}
+	}
+	if c.DefaultRuntime == dockerRuntime {
+		return content, nil
+	}
+	return setJSON(content, `"`+dockerRuntime+`"`, "default-runtime")
+}
+
+// dockerStrip gives docker the default runtime back, and takes our entry out unless containers name it. An entry that
+// somebody made by hand is not ours.
+func dockerStrip(content []byte, keep bool) ([]byte, error) {
+	c, err := readDaemonJSON(content)
+	if err != nil {
+		return nil, err
+	}
+	entry, there := c.Runtimes[dockerRuntime]
+	old, ours := entry.ours()
+	if there && !ours {
+		return content, nil
+	}
+	if c.DefaultRuntime == dockerRuntime {
+		if _, known := c.Runtimes[old]; known || (stockRuntime(old) && old != "runc") {
+			content, err = setJSON(content, `"`+old+`"`, "default-runtime")
+		} else {
+			content, err = dropJSON(content, "default-runtime")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if keep || !ours {
+		return content, nil
+	}
+	if len(c.Runtimes) == 1 {
+		return dropJSON(content, "runtimes")
+	}
+	return dropJSON(content, "runtimes", dockerRuntime)
+}

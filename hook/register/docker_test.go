@@ -1,0 +1,454 @@
+package register
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gpu-preflight/testdata/fixture"
+)
+
+// dockerHost is a host with docker, its runtimes and our programs. A daemon.json of "-" is absent.
+func dockerHost(t *testing.T, daemon string, more map[string]string) Site {
+	t.Helper()
+	files := map[string]string{}
+	if daemon != "-" {
+		files["/etc/docker/daemon.json"] = daemon
+	}
+	maps.Copy(files, more)
+	s := Site{Root: fixture.Tree(t, files, nil), Prefix: "/usr/local"}
+	for _, program := range []string{"usr/bin/dockerd", "usr/sbin/runc", "usr/bin/crun", "usr/bin/nvidia-container-runtime", "usr/local/bin/gpu-preflight-hook"} {
+		put(t, filepath.Join(s.Root, program), "", 0o755)
+	}
+	return s
+}
+
+func put(t *testing.T, path, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func register(t *testing.T, s Site) Plan {
+	t.Helper()
+	p, err := docker().Plan(s)
+	if err == nil {
+		err = Apply(t.Context(), s, docker(), p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func unregister(t *testing.T, s Site, force bool) Removal {
+	t.Helper()
+	r, err := Remove(s, docker(), force)
+	if err == nil {
+		err = Undo(s, r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// content is a host's file; "-" is absent.
+func content(t *testing.T, s Site, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.Root, path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "-"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+const daemonFile = "etc/docker/daemon.json"
+
+// oddDaemons are files as people have them, and the default runtime that each names.
+var oddDaemons = []struct{ name, text, old, next string }{
+	{"absent", "-", "runc", "/usr/sbin/runc"},
+	{"empty", "", "runc", "/usr/sbin/runc"},
+	{"white space only", " \n\t\n", "runc", "/usr/sbin/runc"},
+	{"no members", "{}", "runc", "/usr/sbin/runc"},
+	{"no last newline", "{\"debug\": true}", "runc", "/usr/sbin/runc"},
+	{"CRLF", "{\r\n  \"debug\": true,\r\n  \"log-driver\": \"json-file\"\r\n}\r\n", "runc", "/usr/sbin/runc"},
+	{"tabs", "{\n\t\"debug\":true\n}\n", "runc", "/usr/sbin/runc"},
+	{"unknown keys", "{\"x-mine\": {\"a\": [1, 2.50, 1e400]}, \"debug\": false}\n", "runc", "/usr/sbin/runc"},
+	{"Unicode", "{\"labels\": [\"Größe=\\u00fc 😀\"]}\n", "runc", "/usr/sbin/runc"},
+	{"features", "{\"features\": {\"cdi\": true}}\n", "runc", "/usr/sbin/runc"},
+	{"other people's runtimes", "{\"runtimes\": {\"nvidia\": {\"args\": [], \"path\": \"nvidia-container-runtime\"}}}\n", "runc", "/usr/sbin/runc"},
+	{"empty runtimes", "{\"runtimes\": { }, \"debug\": true}\n", "runc", "/usr/sbin/runc"},
+	{"runc said", "{\"default-runtime\": \"runc\"}\n", "runc", "/usr/sbin/runc"},
+	{"crun", "{\n    \"default-runtime\": \"crun\",\n    \"runtimes\": {\n        \"crun\": {\n            \"path\": \"/usr/bin/crun\"\n        }\n    }\n}\n", "crun", "/usr/bin/crun"},
+	{"crun with arguments", "{\"default-runtime\": \"c\", \"runtimes\": {\"c\": {\"path\": \"crun\", \"runtimeArgs\": [\"--debug\"]}}}", "c", "/usr/bin/crun"},
+	{"an entry by hand", "{\"runtimes\": {\"gpu-preflight\": {\"path\": \"/usr/local/bin/gpu-preflight-runtime\"}}}\n", "runc", "/usr/sbin/runc"},
+}
+
+// TestDockerThereAndBack: registered twice is registered once, and unregister gives back the same bytes.
+func TestDockerThereAndBack(t *testing.T) {
+	for _, row := range oddDaemons {
+		t.Run(row.name, func(t *testing.T) {
+			s := dockerHost(t, row.text, nil)
+			register(t, s)
+			once := content(t, s, daemonFile)
+			if again := register(t, s); len(again.Edits) != 0 || content(t, s, daemonFile) != once {
+				t.Errorf("the second time changes %q", again.Edits)
+			}
+			var c daemonJSON
+			if err := json.Unmarshal([]byte(once), &c); err != nil {
+				t.Fatal(err)
+			}
+			shim := "/usr/local/libexec/gpu-preflight/docker-" + row.old + "/gpu-preflight-runtime"
+			if c.DefaultRuntime != "gpu-preflight" || c.Runtimes["gpu-preflight"].Path != shim {
+				t.Errorf("registered: %s", once)
+			}
+			if next := content(t, s, filepath.Dir(shim)+"/next"); next != row.next+"\n" {
+				t.Errorf("next: %q", next)
+			}
+			checkStarts(t, s)
+			unregister(t, s, false)
+			if back := content(t, s, daemonFile); back != row.text {
+				t.Errorf("back: %q, want %q", back, row.text)
+			}
+			if target, err := os.Readlink(filepath.Join(s.Root, shim)); err != nil || target != row.next {
+				t.Errorf("the link leads to %q, %v", target, err)
+			}
+			if left := content(t, s, statePath("docker")); left != "-" {
+				t.Errorf("state: %s", left)
+			}
+			register(t, s)
+			if content(t, s, daemonFile) != once {
+				t.Errorf("registered anew: %s", content(t, s, daemonFile))
+			}
+			checkStarts(t, s)
+		})
+	}
+}
+
+// checkStarts holds what dockerd needs to start containers: the file can be read, and the default runtime leads to
+// one that is there.
+func checkStarts(t *testing.T, s Site) {
+	t.Helper()
+	text := content(t, s, daemonFile)
+	if text == "-" {
+		return
+	}
+	c, err := readDaemonJSON([]byte(text))
+	if err != nil {
+		t.Fatalf("%v: %q", err, text)
+	}
+	entry, ours := c.Runtimes["gpu-preflight"]
+	if c.DefaultRuntime == "gpu-preflight" && !ours {
+		t.Errorf("no such runtime: %s", text)
+	}
+	if _, registered := entry.ours(); !registered {
+		return
+	}
+	if s.program(entry.Path) == "" {
+		info, err := os.Readlink(filepath.Join(s.Root, entry.Path))
+		if err != nil || s.program(info) == "" {
+			t.Errorf("%s is not there", entry.Path)
+		}
+		return
+	}
+	next := strings.TrimSpace(content(t, s, filepath.Join(filepath.Dir(entry.Path), "next")))
+	if s.program(next) == "" {
+		t.Errorf("the next runtime %q is not there", next)
+	}
+}
+
+// TestDockerRefuses: what cannot be wrapped or understood is not touched.
+func TestDockerRefuses(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"no JSON", "{\n  debug: true\n}\n", "/etc/docker/daemon.json: line 2"},
+		{"a key twice", "{\"debug\": true,\n \"debug\": true}", `line 2: "debug" comes twice`},
+		{"no object", "[]", "no JSON object"},
+		{"runtimeType", `{"default-runtime": "kata", "runtimes": {"kata": {"runtimeType": "io.containerd.kata.v2"}}}`, "runtimeType"},
+		{"not among the runtimes", `{"default-runtime": "io.containerd.kata.v2"}`, "not among the runtimes"},
+		{"no program", `{"default-runtime": "y", "runtimes": {"y": {"path": "/opt/youki"}}}`, "no program /opt/youki"},
+		{"its name is a path", `{"default-runtime": "../y", "runtimes": {"../y": {"path": "crun"}}}`, "name"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := dockerHost(t, row.text, nil)
+			if p, err := docker().Plan(s); err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%+v, %v, want %q", p, err, row.want)
+			}
+		})
+	}
+}
+
+func TestDockerNvidiaStays(t *testing.T) {
+	for _, text := range []string{
+		`{"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}`,
+		`{"default-runtime": "gpu", "runtimes": {"gpu": {"path": "/usr/bin/nvidia-container-runtime.cdi"}}}`,
+	} {
+		p, err := docker().Plan(dockerHost(t, text, nil))
+		if err != nil || len(p.Edits) != 0 || len(p.Shims) != 0 || len(p.Notes) != 1 {
+			t.Errorf("%s: %+v, %v", text, p, err)
+		}
+	}
+}
+
+// TestDockerFlags: dockerd does not start with a key that is a flag too, so nothing is written then.
+func TestDockerFlags(t *testing.T) {
+	for path, text := range map[string]string{
+		"/etc/default/docker":                              "# none\nDOCKER_OPTS=\"--dns 1.1.1.1 --default-runtime=crun\"\n",
+		"/etc/systemd/system/docker.service.d/nvidia.conf": "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// \\\n  --add-runtime nvidia=/usr/bin/nvidia-container-runtime\n",
+	} {
+		s := dockerHost(t, "{}", map[string]string{path: text})
+		if _, err := docker().Plan(s); err == nil || !strings.Contains(err.Error(), "move it from the flag") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	s := dockerHost(t, "{}", map[string]string{
+		"/etc/default/docker":                "#DOCKER_OPTS=\"--default-runtime=crun\"\n",
+		"/lib/systemd/system/docker.service": "[Service]\nExecStart=/usr/bin/dockerd --config-file /etc/mine.json --data-root=/data\n",
+	})
+	p, err := docker().Plan(s)
+	if err != nil || len(p.Edits) != 1 || p.Edits[0].Path != "/etc/mine.json" || p.Edits[0].Before != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if roots := dataRoots(s); !slices.Equal(roots, []string{"/data", "/var/lib/docker"}) {
+		t.Errorf("data roots: %v", roots)
+	}
+}
+
+// TestDockerForeignChange: what somebody else wrote since stays, and our entries go.
+func TestDockerForeignChange(t *testing.T) {
+	for _, row := range []struct{ name, before, from, to, want string }{
+		{"a key more", "{\n  \"debug\": true\n}\n", "\"debug\": true,", "\"debug\": false,\n  \"mtu\": 1400,", "{\n  \"debug\": false,\n  \"mtu\": 1400\n}\n"},
+		{"a runtime more", "{\"debug\": true}", "{\"gpu-preflight\":", "{\"kata\": {\"path\": \"k\"}, \"gpu-preflight\":", "{\"debug\": true,\"runtimes\": {\"kata\": {\"path\": \"k\"}}}"},
+		{"nvidia is the default now", "{\"debug\": true}", "\"default-runtime\": \"gpu-preflight\"", "\"default-runtime\": \"nvidia\"", "{\"debug\": true,\"default-runtime\": \"nvidia\"}"},
+		{"crun", oddDaemons[13].text, "\n}\n", "\n}\n\n", strings.Replace(oddDaemons[13].text, "\n}\n", "\n}\n\n", 1)},
+		{"was absent", "-", "{\n", "{\n  \"mtu\": 1400,\n", "{\n  \"mtu\": 1400\n}\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := dockerHost(t, row.before, nil)
+			register(t, s)
+			ours := content(t, s, daemonFile)
+			changed := strings.Replace(ours, row.from, row.to, 1)
+			if changed == ours {
+				t.Fatalf("%q is not in %s", row.from, ours)
+			}
+			put(t, filepath.Join(s.Root, daemonFile), changed, 0o644)
+			unregister(t, s, false)
+			if got := content(t, s, daemonFile); got != row.want {
+				t.Errorf("%q\nwant %q", got, row.want)
+			}
+		})
+	}
+}
+
+// TestDockerOverForeignChange: registered again over somebody's change, unregister gives back what it would be
+// without us.
+func TestDockerOverForeignChange(t *testing.T) {
+	s := dockerHost(t, "{\"debug\": true}", nil)
+	register(t, s)
+	theirs := strings.Replace(content(t, s, daemonFile), "\"default-runtime\": \"gpu-preflight\"", "\"default-runtime\": \"crun\"", 1)
+	put(t, filepath.Join(s.Root, daemonFile), strings.Replace(theirs, "\"runtimes\": {", "\"runtimes\": {\"crun\": {\"path\": \"crun\"}, ", 1), 0o644)
+	register(t, s)
+	if got := content(t, s, daemonFile); !strings.Contains(got, "docker-crun/") || !strings.Contains(got, "\"default-runtime\": \"gpu-preflight\"") {
+		t.Errorf("registered again: %s", got)
+	}
+	unregister(t, s, false)
+	want := "{\"debug\": true,\"runtimes\": {\"crun\": {\"path\": \"crun\"}},\"default-runtime\": \"crun\"}"
+	if got := content(t, s, daemonFile); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// TestDockerUsers: while a container names our runtime its entry stays and leads straight to the next one.
+func TestDockerUsers(t *testing.T) {
+	for _, root := range []string{"/var/lib/docker", "/data/docker"} {
+		t.Run(root, func(t *testing.T) {
+			before := "{\"debug\": true}\n"
+			if root != "/var/lib/docker" {
+				before = "{\"data-root\": \"" + root + "\"}\n"
+			}
+			s := dockerHost(t, before, map[string]string{
+				root + "/containers/aaa/hostconfig.json": `{"Runtime": "gpu-preflight"}`,
+				root + "/containers/bbb/hostconfig.json": `{"Runtime": "runc"}`,
+				root + "/containers/ccc/hostconfig.json": `{"Runti`,
+				root + "/containers/ddd/other":           "",
+			})
+			register(t, s)
+			r := unregister(t, s, false)
+			if !slices.Equal(r.Users, []string{"aaa", "ccc"}) {
+				t.Errorf("users: %v", r.Users)
+			}
+			want := strings.TrimSuffix(before, "}\n") + `,"runtimes": {"gpu-preflight": {"path":"/usr/local/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime"}}}` + "\n"
+			if got := content(t, s, daemonFile); got != want {
+				t.Errorf("%s\nwant %s", got, want)
+			}
+			if target, err := os.Readlink(filepath.Join(s.Root, "usr/local/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime")); err != nil || target != "/usr/sbin/runc" {
+				t.Errorf("the link leads to %q, %v", target, err)
+			}
+			register(t, s)
+			unregister(t, s, false)
+			if got := content(t, s, daemonFile); got != want {
+				t.Errorf("the second time: %s", got)
+			}
+			if r := unregister(t, s, true); len(r.Users) != 0 || content(t, s, daemonFile) != before {
+				t.Errorf("by force: %v, %s", r.Users, content(t, s, daemonFile))
+			}
+		})
+	}
+}
+
+// TestDockerFileKept: links, mode and read-only files stay as they are.
+func TestDockerFileKept(t *testing.T) {
+	s := dockerHost(t, "-", nil)
+	put(t, filepath.Join(s.Root, "srv/conf/docker.json"), "{\"debug\": true}", 0o440)
+	if err := errors.Join(os.MkdirAll(filepath.Join(s.Root, "etc/docker"), 0o755), os.Symlink("/srv/conf/docker.json", filepath.Join(s.Root, daemonFile))); err != nil {
+		t.Fatal(err)
+	}
+	held := func(want string) {
+		t.Helper()
+		info, err := os.Lstat(filepath.Join(s.Root, "srv/conf/docker.json"))
+		if err != nil || info.Mode() != 0o440 {
+			t.Errorf("%v, %v", info, err)
+		}
+		if target, err := os.Readlink(filepath.Join(s.Root, daemonFile)); err != nil || target != "/srv/conf/docker.json" {
+			t.Errorf("the link leads to %q, %v", target, err)
+		}
+		if got := content(t, s, "srv/conf/docker.json"); !strings.Contains(got, want) {
+			t.Errorf("%s", got)
+		}
+	}
+	register(t, s)
+	held("gpu-preflight")
+	unregister(t, s, false)
+	held("{\"debug\": true}")
+	if left, _ := os.ReadDir(filepath.Join(s.Root, "srv/conf")); len(left) != 1 {
+		t.Errorf("left over: %v", left)
+	}
+}
+
+// TestDockerStateLost: without its state a registration is taken out by what the files say.
+func TestDockerStateLost(t *testing.T) {
+	s := dockerHost(t, "{\"debug\": true}", nil)
+	register(t, s)
+	if err := os.RemoveAll(filepath.Join(s.Root, stateFolder)); err != nil {
+		t.Fatal(err)
+	}
+	r := unregister(t, s, false)
+	if got := content(t, s, daemonFile); got != "{\"debug\": true}" || len(r.Shims) != 1 {
+		t.Errorf("%s, %+v", got, r.Shims)
+	}
+}
+
+// TestDockerChangedMeanwhile: a file that changed after the plan was made is not written over.
+func TestDockerChangedMeanwhile(t *testing.T) {
+	s := dockerHost(t, "{}", nil)
+	p, err := docker().Plan(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(s.Root, daemonFile), "{\"debug\": true}", 0o644)
+	if err := Apply(t.Context(), s, docker(), p); err == nil || content(t, s, daemonFile) != "{\"debug\": true}" {
+		t.Errorf("%v, %s", err, content(t, s, daemonFile))
+	}
+	unregister(t, s, false)
+	if got := content(t, s, daemonFile); got != "{\"debug\": true}" {
+		t.Errorf("unregistered: %s", got)
+	}
+}
+
+// TestDockerCutOff: register and unregister are cut off before each write. What is there then starts containers, and
+// doing it again, or taking it back, ends well.
+func TestDockerCutOff(t *testing.T) {
+	cut := errors.New("cut off")
+	for _, row := range oddDaemons {
+		if !slices.Contains([]string{"absent", "empty", "CRLF", "crun", "an entry by hand"}, row.name) {
+			continue
+		}
+		for _, undo := range []bool{false, true} {
+			for _, again := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, undo %v, again %v", row.name, undo, again), func(t *testing.T) {
+					for step := 0; ; step++ {
+						s := dockerHost(t, row.text, nil)
+						if undo {
+							register(t, s)
+						}
+						faulty := s
+						left := step
+						faulty.fail = func(string) error {
+							if left--; left < 0 {
+								return cut
+							}
+							return nil
+						}
+						err := once(t, faulty, undo)
+						checkStarts(t, s)
+						if again {
+							register(t, s)
+							checkStarts(t, s)
+						}
+						unregister(t, s, false)
+						if got := content(t, s, daemonFile); got != row.text {
+							t.Errorf("step %d: %q, want %q", step, got, row.text)
+						}
+						if err == nil {
+							if step < 3 {
+								t.Errorf("only %d writes", step)
+							}
+							return
+						}
+						if !errors.Is(err, cut) {
+							t.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func once(t *testing.T, s Site, undo bool) error {
+	t.Helper()
+	if undo {
+		r, err := Remove(s, docker(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Undo(s, r)
+	}
+	p, err := docker().Plan(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Apply(t.Context(), s, docker(), p)
+}
+
+func TestDiff(t *testing.T) {
+	s := dockerHost(t, "{\n  \"debug\": true\n}\n", nil)
+	p, err := docker().Plan(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `--- /etc/docker/daemon.json
++++ /etc/docker/daemon.json
+@@ -1,3 +1,5 @@
+ {
+-  "debug": true
++  "debug": true,
++  "runtimes": {"gpu-preflight": {"path":"/usr/local/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime"}},
++  "default-runtime": "gpu-preflight"
+ }
+`
+	if got := Diff(p.Edits[0]); !strings.HasSuffix(got, want) {
+		t.Errorf("%s", got)
+	}
+}

@@ -1,0 +1,6 @@
+package register
+
+// All are the engines, the narrowest place first.
+func All() []Engine {
+	return []Engine{docker()}
+}
