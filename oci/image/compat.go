@@ -106,7 +106,7 @@ func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
 			return
 		}
 	}
-	_ = tell(compatLine{Done: true})
+	_ = tell(compatLine{Done: true, Libraries: ownLibcuda(root)})
 }
 
 // compatFolders lists the folders to look into; with an error those below /usr/local are not complete.
@@ -122,10 +122,13 @@ func compatFolders(root *oci.Rootfs, more []string) ([]string, error) {
 			folders = append(folders, withLibraries("/usr/local/"+name+"/compat")...)
 		}
 	}
-	for _, folder := range more {
-		folders = append(folders, withLibraries(folder)...)
+	named, unread := loaderFolders(root)
+	for _, folder := range slices.Concat(more, named) {
+		if !isSystemFolder(folder) {
+			folders = append(folders, withLibraries(folder)...)
+		}
 	}
-	return folders, err
+	return folders, errors.Join(err, unread)
 }
 
 // notMounted is an error for an empty root folder: no container runs from one, so that it shows nothing of the image.

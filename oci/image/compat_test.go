@@ -25,12 +25,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// tree writes files; a name with " -> " is a link, one that ends in / a folder, one that ends in | a FIFO.
+// tree writes files, their text after " = "; a name with " -> " is a link, one that ends in / a folder, one that ends in | a FIFO.
 func tree(t *testing.T, names ...string) string {
 	t.Helper()
 	top := t.TempDir()
 	for _, words := range names {
 		name, target, isLink := strings.Cut(words, " -> ")
+		name, text, hasText := strings.Cut(name, " = ")
+		if !hasText {
+			text = "ELF"
+		}
 		path := filepath.Join(top, name)
 		folder := filepath.Dir(path)
 		if strings.HasSuffix(name, "/") {
@@ -46,7 +50,7 @@ func tree(t *testing.T, names ...string) string {
 		case strings.HasSuffix(name, " |"):
 			err = unix.Mkfifo(strings.TrimSuffix(path, " |"), 0o600)
 		case folder != path:
-			err = os.WriteFile(path, []byte("ELF"), 0o600)
+			err = os.WriteFile(path, []byte(text), 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -133,6 +137,24 @@ func TestReadCompat(t *testing.T) {
 				"usr/local/cuda/compat/libcuda.so.550.54.15 -> /absent", "usr/local/cuda/compat/libcuda.so.560.1/",
 				"usr/local/cuda/compat/libcudart.so.12", "usr/local/cuda/compat/libcuda.sox",
 			},
+			nil,
+			Compat{Read: true},
+		},
+		{
+			"a folder of the loader's configuration",
+			[]string{"opt/compat/libcuda.so.580.65.06", "etc/ld.so.conf.d/00-compat.conf = # ours\n/opt/compat\nrelative\n/absent\n"},
+			nil,
+			Compat{Read: true, Libraries: []CompatLibrary{{"/opt/compat/libcuda.so.580.65.06", "580.65.06"}}},
+		},
+		{
+			"a libcuda of the image's own in the distribution's folder",
+			[]string{"usr/lib/x86_64-linux-gnu/libcuda.so.580.65.06", "usr/lib/x86_64-linux-gnu/libcuda.so.1 -> libcuda.so.580.65.06"},
+			nil,
+			Compat{Read: true, Libraries: []CompatLibrary{{"/usr/lib/x86_64-linux-gnu/libcuda.so.1", ""}}},
+		},
+		{
+			"what an earlier start left of the host's libcuda there: a link to an empty file that was mounted over",
+			[]string{"usr/lib/x86_64-linux-gnu/libcuda.so.535.1 = ", "usr/lib/x86_64-linux-gnu/libcuda.so.1 -> libcuda.so.535.1"},
 			nil,
 			Compat{Read: true},
 		},
