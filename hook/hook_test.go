@@ -250,14 +250,14 @@ func TestPolicyRoot(t *testing.T) {
 
 // TestLogThatCannotBeWritten changes no verdict and is not waited for.
 func TestLogThatCannotBeWritten(t *testing.T) {
-	for _, make := range []func(string) error{
+	for _, put := range []func(string) error{
 		func(path string) error { return os.Mkdir(path, 0o700) },
 		func(path string) error { return unix.Mkfifo(path, 0o600) },
 		func(path string) error { return os.Symlink("/dev/full", path) },
 		func(path string) error { return os.Symlink(path, path) },
 	} {
 		p := newPlace(t, "", brokenGPU, "")
-		must(t, make(p.log))
+		must(t, put(p.log))
 		if code, _ := p.run(t); code != 1 {
 			t.Errorf("exit code %d", code)
 		}
@@ -287,8 +287,10 @@ func TestClaim(t *testing.T) {
 		t.Error("a claim that was released holds")
 	}
 	for _, c := range []aClaim{newClaim("/proc/nowhere", "c1"), newClaim(dir, "")} {
-		if !c.take(time.Minute) || !c.take(time.Minute) {
-			t.Errorf("%+v: where nothing can be noted it does not wait", c)
+		for range 2 {
+			if !c.take(time.Minute) {
+				t.Errorf("%+v: where nothing can be noted it does not wait", c)
+			}
 		}
 	}
 }

@@ -117,7 +117,7 @@ func TestSignals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(bin, name), data, 0o755); err != nil { //nolint:gosec // a program
+			if err := os.WriteFile(filepath.Join(bin, name), data, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

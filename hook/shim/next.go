@@ -52,7 +52,7 @@ func registered(file string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if info, err := os.Stat(path); err != nil || !os.SameFile(info, self) {
+		if !isFile(path, self) {
 			return path, nil
 		}
 		file = filepath.Join(filepath.Dir(path), "next")
@@ -67,6 +67,12 @@ func ourself() os.FileInfo {
 		return nil
 	}
 	return info
+}
+
+// isFile tells whether a path leads to a file; one that cannot be seen does not.
+func isFile(path string, file os.FileInfo) bool {
+	info, err := os.Stat(path)
+	return err == nil && os.SameFile(info, file)
 }
 
 // readNext reads the one absolute path in a registration's file. What is run as root must not be named by anybody

@@ -79,7 +79,7 @@ func TestRegisteredChain(t *testing.T) {
 	}
 	config, noProgram := filepath.Join(dir, "config.toml"), filepath.Join(dir, "no-program")
 	write(t, noProgram, "")
-	write(t, config, "[runtime]\nruntimes = [\""+self+"\", \"/nowhere\", \"" + noProgram + "\", \"/bin\", \"/bin/true\"]\n")
+	write(t, config, "[runtime]\nruntimes = [\""+self+"\", \"/nowhere\", \""+noProgram+"\", \"/bin\", \"/bin/true\"]\n")
 	if got, err := next(filepath.Join(dir, "unregistered", Name), config); err != nil || got != "/bin/true" {
 		t.Errorf("by the policy: %q, %v", got, err)
 	}

@@ -32,7 +32,7 @@ func stand(t *testing.T, config, role string) standing {
 	}
 	runtime := filepath.Join(dir, "runtime")
 	write(t, runtime, "#!/bin/sh\n{ printf '%s\\n' \"$@\"; echo --; cat <&7; readlink /proc/$$/cwd; tr '\\0' '\\n' </proc/$$/environ; } >"+s.told+"\nexit 42\n")
-	must(t, os.Chmod(runtime, 0o755)) //nolint:gosec // a program
+	must(t, os.Chmod(runtime, 0o755))
 	write(t, filepath.Join(dir, "next"), runtime+"\n")
 	write(t, s.config, "timeout = \"300ms\"\nsettle = \"100ms\"\n")
 	write(t, s.config+".role", role)
