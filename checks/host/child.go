@@ -184,7 +184,7 @@ func (r *running) listen(ctx context.Context, line func([]byte)) (ended bool, er
 	}()
 	chunk, total := make([]byte, 32<<10), 0
 	var rest []byte
-	for err == nil && !ended {
+	for err == nil {
 		_ = r.out.SetReadDeadline(time.Now().Add(lookAfter))
 		n, failed := r.out.Read(chunk)
 		if total += n; total > maxSaid {
@@ -198,7 +198,9 @@ func (r *running) listen(ctx context.Context, line func([]byte)) (ended bool, er
 			if len(rest) > 0 {
 				line(rest)
 			}
-			return false, nil
+			return ended, nil
+		case errors.Is(failed, os.ErrDeadlineExceeded) && ended:
+			return true, nil // its last words were read after its end; what it has started holds the pipe
 		case errors.Is(failed, os.ErrDeadlineExceeded):
 			ended, err = r.hasEnded()
 		default:

@@ -48,6 +48,9 @@ func testChild(args []string) {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 		say(fmt.Sprintf("%d\n", os.Getpid()))
 		forever()
+	case "late":
+		time.Sleep(3 * lookAfter)
+		say("one\ntwo\n")
 	case "flood":
 		for line := strings.Repeat("x", 1000) + "\n"; ; {
 			if _, err := os.Stdout.WriteString(line); err != nil {
@@ -153,6 +156,20 @@ func TestRunChildKeepsWhatArrived(t *testing.T) {
 	pid, _ := strconv.Atoi(said[0])
 	if startOf(pid) != "" {
 		t.Errorf("process %d, which ignores SIGTERM, still lives", pid)
+	}
+}
+
+// What a child says between our listening and its end is heard too: with many launches at once that happens.
+func TestRunChildHearsTheLastWords(t *testing.T) {
+	untilEnded := func(pid int) (status syscall.WaitStatus, ended bool, err error) {
+		for err == nil && !ended {
+			status, ended, err = reap(pid)
+		}
+		return status, ended, err
+	}
+	said, err := run(t, long, Child{ended: untilEnded}, "late")
+	if err != nil || !slices.Equal(said, []string{"one", "two"}) {
+		t.Errorf("said %q, error %v", said, err)
 	}
 }
 
