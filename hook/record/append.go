@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +32,7 @@ func Append(path string, r Record) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	defer f.Close()
-	cutBefore, err := endsInside(f)
+	cutBefore, err := leftInside(f)
 	if err != nil {
 		return fmt.Errorf("record in %s: %w", path, err)
 	}
@@ -71,20 +72,40 @@ func openLog(path string) (*os.File, error) {
 	return f, nil
 }
 
-// endsInside tells whether the file ends inside a line, which a full disk or a crash leaves behind.
-func endsInside(f *os.File) (bool, error) {
+// The looks at a log that ends inside a line: it may be a record that is being written just now.
+const (
+	looks   = 5
+	between = 2 * time.Millisecond
+)
+
+// leftInside tells whether the file ends inside a line and stays so, which a full disk or a crash leaves behind.
+func leftInside(f *os.File) (bool, error) {
+	last := int64(-1)
+	for range looks {
+		size, inside, err := endsInside(f)
+		if err != nil || !inside || last >= 0 && size != last {
+			return false, err // one that grows is being written
+		}
+		last = size
+		time.Sleep(between)
+	}
+	return true, nil
+}
+
+// endsInside tells whether the file ends inside a line now, and its size.
+func endsInside(f *os.File) (size int64, inside bool, err error) {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
-		return false, err
+		return 0, false, err
 	}
 	last := make([]byte, 1)
 	if _, err := f.ReadAt(last, info.Size()-1); err != nil {
 		if errors.Is(err, io.EOF) { // truncated between the two calls
-			return false, nil
+			return 0, false, nil
 		}
-		return false, err
+		return 0, false, err
 	}
-	return last[0] != '\n', nil
+	return info.Size(), last[0] != '\n', nil
 }
 
 // writeOnce writes in one call; os.File.Write would go on after a short one, and mix with another record.
