@@ -45,6 +45,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			checkCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
+			registerCommand(), unregisterCommand(),
 			demoCommand(), logsCommand(), completionCommand(), versionCommand(),
 		},
 		EnableBashCompletion:      true,
@@ -54,22 +55,24 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:                    helpOrUnknown,
 	}
 	for _, c := range app.Commands {
-		c.Flags = append(c.Flags, globalFlags()...)
+		c.Flags = append(c.Flags, globalFlags(c.Flags...)...)
 		beStrict(c)
 	}
 	return app
 }
 
-// globalFlags may stand before the command and behind it.
-func globalFlags() []cli.Flag {
+// globalFlags may stand before the command and behind it, unless the command has its own of that name.
+func globalFlags(own ...cli.Flag) []cli.Flag {
 	const category = "everywhere:"
-	return []cli.Flag{
+	return slices.DeleteFunc([]cli.Flag{
 		&cli.StringFlag{Name: "root", Usage: "read the host's files below `DIR`; this machine's own NVML is then not asked", Category: category},
 		&cli.StringFlag{Name: "config", Usage: "read the policy from `FILE` (" + hook.DefaultConfig + ")", Category: category},
 		&cli.StringFlag{Name: "nvml-library", Usage: "load NVML from `FILE`", Category: category},
 		&cli.StringFlag{Name: "format", Usage: "`text` or json", Category: category},
 		&cli.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment", Category: category},
-	}
+	}, func(f cli.Flag) bool {
+		return slices.ContainsFunc(own, func(o cli.Flag) bool { return o.Names()[0] == f.Names()[0] })
+	})
 }
 
 // beStrict makes every wrong word an error of usage.

@@ -23,7 +23,7 @@ func Apply(ctx context.Context, s Site, e Engine, p Plan) error {
 	if st == nil {
 		st = &state{Engine: e.Name}
 	}
-	st.Prefix = s.Prefix
+	st.Prefix, st.Restart = s.Prefix, p.Restart
 	st.keepShims(p.Shims)
 	if err := st.add(e, p.Edits); err != nil {
 		return fmt.Errorf("register %s: %w", e.Name, err)

@@ -45,6 +45,9 @@ func docker() Engine {
 		Keep:    func(_ string, content []byte) ([]byte, error) { return dockerStrip(content, true) },
 		Files:   func(s Site) []string { return []string{dockerFile(s)} },
 		Users:   dockerUsers,
+		// A reload does not take the default runtime back where the key is gone (docker 20.10, daemon/reload_unix.go):
+		// containers made until the restart would name a runtime that is none any more.
+		Back: []string{"systemctl restart docker"},
 	}
 }
 

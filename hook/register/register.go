@@ -49,4 +49,5 @@ type Engine struct {
 	Files func(Site) []string                               // where our entries are looked for when the state was lost
 	Users func(Site) ([]string, error)                      // containers that cannot start without our entry
 	Keep  func(path string, content []byte) ([]byte, error) // as Strip, but what those containers need stays
+	Back  []string                                          // commands after unregistering, where they are not those of Plan
 }

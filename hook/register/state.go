@@ -17,6 +17,8 @@ type state struct {
 	Prefix string      `json:"prefix"`
 	Shims  []Shim      `json:"shims,omitempty"`
 	Files  []stateFile `json:"files"`
+
+	Restart []string `json:"restart,omitempty"`
 }
 
 // stateFile is one file that was changed.

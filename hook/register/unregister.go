@@ -37,6 +37,9 @@ func Remove(s Site, e Engine, force bool) (Removal, error) {
 	if len(r.Users) > 0 && known {
 		r.state = st
 	}
+	if r.Restart = e.Back; r.Restart == nil {
+		r.Restart = st.Restart
+	}
 	return r, nil
 }
 
@@ -92,6 +95,9 @@ func (r Removal) edit(s Site, e Engine, file stateFile) (*Edit, error) {
 	}
 	return edit, nil
 }
+
+// Empty says that there is nothing to take out.
+func (r Removal) Empty() bool { return len(r.Edits) == 0 && len(r.Shims) == 0 }
 
 // Undo does what was planned: configuration first, then the shims, which from then on lead straight to the runtimes
 // behind them, then the state.

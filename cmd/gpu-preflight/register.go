@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpu-preflight/hook/register"
+)
+
+func registerCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "register",
+		Usage:     "put gpu-preflight in front of the GPU launches of this host's engines",
+		ArgsUsage: "[ENGINE...]",
+		Description: "Without an engine it takes those that it finds. The engines: " + strings.Join(engineNames(), ", ") + ".\n\n" +
+			example("gpu-preflight register --dry-run", "gpu-preflight register --restart docker"),
+		Flags:  registerFlags(),
+		Action: registerAction,
+	}
+}
+
+func unregisterCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "unregister",
+		Usage:     "take gpu-preflight out of the engines, and give their files the bytes they had",
+		ArgsUsage: "[ENGINE...]",
+		Description: "Without an engine it takes all.\n\n" +
+			example("gpu-preflight unregister --dry-run", "gpu-preflight unregister --restart docker"),
+		Flags: append(registerFlags(),
+			&cli.BoolFlag{Name: "force", Usage: "take the runtime away even from containers that name it, which then cannot start"}),
+		Action: unregisterAction,
+	}
+}
+
+func registerFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, change nothing"},
+		&cli.StringSliceFlag{Name: "config", Usage: "an engine's configuration lies elsewhere: `ENGINE=FILE`"},
+		&cli.StringFlag{Name: "prefix", Usage: "gpu-preflight is installed below `DIR`", Value: "/usr/local"},
+		&cli.BoolFlag{Name: "restart", Usage: "run the commands that make the engines read their files again"},
+	}
+}
+
+func engineNames() []string {
+	var names []string
+	for _, e := range register.All() {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+// site is the host that the flags name.
+func site(c *cli.Context) (register.Site, error) {
+	s := register.Site{Root: global(c, "root"), Prefix: c.String("prefix"), Configs: map[string]string{}}
+	if !filepath.IsAbs(s.Prefix) {
+		return s, wrongUsage(c, "--prefix %s is no absolute path", s.Prefix)
+	}
+	if c.Bool("restart") && s.Root != "" {
+		return s, wrongUsage(c, "--restart is for this host, not for one below --root")
+	}
+	for _, word := range c.StringSlice("config") {
+		engine, file, found := strings.Cut(word, "=")
+		if _, err := register.Named([]string{engine}); err != nil || !found || !filepath.IsAbs(file) {
+			return s, wrongUsage(c, "--config %s: it wants ENGINE=FILE, the file with an absolute path", word)
+		}
+		s.Configs[engine] = file
+	}
+	return s, nil
+}
+
+func registerAction(c *cli.Context) error {
+	s, err := site(c)
+	if err != nil {
+		return err
+	}
+	engines, err := register.Named(c.Args().Slice())
+	if err != nil {
+		return wrongUsage(c, "%w: the engines are %s", err, strings.Join(engineNames(), ", "))
+	}
+	if len(engines) == 0 {
+		engines = register.Choose(s)
+	}
+	if len(engines) == 0 {
+		return fmt.Errorf("no engine is installed here: looked for %s", strings.Join(engineNames(), ", "))
+	}
+	if err := register.Installed(s); err != nil && !c.Bool("dry-run") {
+		return err
+	}
+	var failed []error
+	for _, e := range engines {
+		failed = append(failed, registerOne(c, s, e))
+	}
+	return errors.Join(failed...)
+}
+
+// registerOne registers one engine; what goes wrong with it keeps no other one back.
+func registerOne(c *cli.Context, s register.Site, e register.Engine) error {
+	p, err := e.Plan(s)
+	if err != nil {
+		return fmt.Errorf("register %s: %w", e.Name, err)
+	}
+	out := c.App.Writer
+	heading := "changes"
+	if len(p.Edits) == 0 && len(p.Shims) > 0 {
+		heading = "is registered"
+	} else if len(p.Edits) == 0 {
+		heading = "nothing to change"
+	}
+	_, _ = fmt.Fprintf(out, "%s: %s\n", e.Name, heading)
+	for _, shim := range p.Shims {
+		_, _ = fmt.Fprintf(out, "  %s, then %s\n", s.ShimPath(shim.Name), shim.Next)
+	}
+	printEdits(out, p, c.Bool("dry-run"))
+	if c.Bool("dry-run") {
+		return restart(c, p)
+	}
+	if err := register.Apply(c.Context, s, e, p); err != nil {
+		return err
+	}
+	return restart(c, p)
+}
+
+func unregisterAction(c *cli.Context) error {
+	s, err := site(c)
+	if err != nil {
+		return err
+	}
+	engines, err := register.Named(c.Args().Slice())
+	if err != nil {
+		return wrongUsage(c, "%w: the engines are %s", err, strings.Join(engineNames(), ", "))
+	}
+	if len(engines) == 0 {
+		engines = register.All()
+	}
+	var failed []error
+	for _, e := range engines {
+		failed = append(failed, unregisterOne(c, s, e))
+	}
+	return errors.Join(failed...)
+}
+
+func unregisterOne(c *cli.Context, s register.Site, e register.Engine) error {
+	r, err := register.Remove(s, e, c.Bool("force"))
+	if err != nil {
+		return fmt.Errorf("unregister %s: %w", e.Name, err)
+	}
+	out := c.App.Writer
+	if r.Empty() {
+		_, _ = fmt.Fprintf(out, "%s: not registered\n", e.Name)
+		return nil
+	}
+	_, _ = fmt.Fprintf(out, "%s: taken out\n", e.Name)
+	if len(r.Users) > 0 {
+		_, _ = fmt.Fprintf(out, "  its runtime stays for %d containers that name it and cannot start without (--force takes it away): %s\n",
+			len(r.Users), strings.Join(r.Users, " "))
+	}
+	for _, shim := range r.Shims {
+		_, _ = fmt.Fprintf(out, "  %s leads straight to %s\n", s.ShimPath(shim.Name), shim.Next)
+	}
+	printEdits(out, r.Plan, c.Bool("dry-run"))
+	if c.Bool("dry-run") {
+		return restart(c, r.Plan)
+	}
+	if err := register.Undo(s, r); err != nil {
+		return fmt.Errorf("unregister %s: %w", e.Name, err)
+	}
+	return restart(c, r.Plan)
+}
+
+func printEdits(out io.Writer, p register.Plan, diff bool) {
+	for _, edit := range p.Edits {
+		switch {
+		case diff:
+			_, _ = fmt.Fprint(out, register.Diff(edit))
+		case edit.Before == nil:
+			_, _ = fmt.Fprintf(out, "  make %s\n", edit.Path)
+		case edit.After == nil:
+			_, _ = fmt.Fprintf(out, "  remove %s\n", edit.Path)
+		default:
+			_, _ = fmt.Fprintf(out, "  change %s\n", edit.Path)
+		}
+	}
+	for _, note := range p.Notes {
+		_, _ = fmt.Fprintf(out, "  note: %s\n", note)
+	}
+}
+
+// restart runs the engine's commands, or says that they have to be run.
+func restart(c *cli.Context, p register.Plan) error {
+	if len(p.Edits) == 0 {
+		return nil
+	}
+	for _, command := range p.Restart {
+		if c.Bool("dry-run") || !c.Bool("restart") {
+			_, _ = fmt.Fprintf(c.App.Writer, "  then run: %s\n", command)
+			continue
+		}
+		if err := runCommand(c.Context, command); err != nil {
+			return fmt.Errorf("%s: %w", command, err)
+		}
+		_, _ = fmt.Fprintf(c.App.Writer, "  done: %s\n", command)
+	}
+	return nil
+}
+
+func runCommand(ctx context.Context, command string) error {
+	words := strings.Fields(command)
+	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %.300s", err, out)
+	}
+	return nil
+}
