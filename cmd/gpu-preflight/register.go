@@ -156,11 +156,12 @@ func unregisterOne(c *cli.Context, s register.Site, e register.Engine) error {
 		_, _ = fmt.Fprintf(out, "%s: not registered\n", e.Name)
 		return nil
 	}
-	_, _ = fmt.Fprintf(out, "%s: taken out\n", e.Name)
+	_, _ = fmt.Fprintf(out, "%s: goes back\n", e.Name)
 	if len(r.Users) > 0 {
-		_, _ = fmt.Fprintf(out, "  its runtime stays for %d containers that name it and cannot start without (--force takes it away): %s\n",
-			len(r.Users), strings.Join(r.Users, " "))
+		_, _ = fmt.Fprintf(out, "  the runtime's entry stays, because containers name it and cannot start without (--force takes it away): %s\n",
+			strings.Join(r.Users, " "))
 	}
+	s.Prefix = r.Prefix
 	for _, shim := range r.Shims {
 		_, _ = fmt.Fprintf(out, "  %s leads straight to %s\n", s.ShimPath(shim.Name), shim.Next)
 	}
@@ -194,11 +195,11 @@ func printEdits(out io.Writer, p register.Plan, diff bool) {
 
 // restart runs the engine's commands, or says that they have to be run.
 func restart(c *cli.Context, p register.Plan) error {
-	if len(p.Edits) == 0 {
-		return nil
-	}
 	for _, command := range p.Restart {
 		if c.Bool("dry-run") || !c.Bool("restart") {
+			if len(p.Edits) == 0 {
+				continue
+			}
 			_, _ = fmt.Fprintf(c.App.Writer, "  then run: %s\n", command)
 			continue
 		}

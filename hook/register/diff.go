@@ -1,6 +1,10 @@
 package register
 
-import "github.com/rogpeppe/go-internal/diff"
+import (
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+)
 
 // Diff is the edit as a unified diff.
 func Diff(e Edit) string {
@@ -11,5 +15,6 @@ func Diff(e Edit) string {
 	if e.After == nil {
 		after = "/dev/null"
 	}
-	return string(diff.Diff(before, e.Before, after, e.After))
+	_, text, _ := strings.Cut(string(diff.Diff(before, e.Before, after, e.After)), "\n") // the first line repeats the names
+	return text
 }

@@ -87,7 +87,7 @@ func dockerPlan(s Site) (Plan, error) {
 	p := Plan{Engine: "docker"}
 	old := oldDefault(config)
 	if old == "nvidia" || strings.HasPrefix(filepath.Base(config.Runtimes[old].Path), "nvidia-container-runtime") {
-		p.Notes = []string{"docker's default runtime is " + old + ": it stays, and is judged once nvidia-ctk is registered"}
+		p.Notes = []string{"the default runtime is " + old + ": it stays, and is judged once nvidia-ctk is registered"}
 		return p, nil
 	}
 	if err = flagsAllow(dockerdWords(s)); err != nil {
@@ -98,6 +98,7 @@ func dockerPlan(s Site) (Plan, error) {
 		return Plan{}, fmt.Errorf("%s: %w", path, err)
 	}
 	p.Shims = []Shim{shim}
+	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
 	after, err := dockerSplice(before, config, entry)
 	if err != nil {
 		return Plan{}, fmt.Errorf("%s: %w", path, err)
@@ -106,8 +107,7 @@ func dockerPlan(s Site) (Plan, error) {
 		return p, nil
 	}
 	p.Edits = []Edit{{Path: path, Before: before, After: after, Mode: mode}}
-	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
-	p.Notes = []string{"docker: a container keeps the runtime it was first started with; one made before is judged when it is made anew"}
+	p.Notes = []string{"a container keeps the runtime it was first started with; one made before is judged when it is made anew"}
 	return p, nil
 }
 

@@ -448,7 +448,7 @@ func TestDiff(t *testing.T) {
 +  "default-runtime": "gpu-preflight"
  }
 `
-	if got := Diff(p.Edits[0]); !strings.HasSuffix(got, want) {
+	if got := Diff(p.Edits[0]); got != want {
 		t.Errorf("%s", got)
 	}
 }

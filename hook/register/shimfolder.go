@@ -49,10 +49,14 @@ func (s Site) place(ctx context.Context, shim Shim) error {
 // leave lets a registration's shim lead straight to its next runtime. Running containers and daemons that have not
 // read their files again still call it by its path.
 func (s Site) leave(shim Shim) error {
-	if _, err := s.at(shim.Next); err != nil {
-		return err
+	next := s.program(shim.Next)
+	if next == "" {
+		next = s.program(filepath.Base(shim.Next)) // a package may have moved it since
 	}
-	return s.linkTo(shim, shim.Next, os.Symlink)
+	if next == "" {
+		return fmt.Errorf("%s: %w", shim.Next, fs.ErrNotExist)
+	}
+	return s.linkTo(shim, next, os.Symlink)
 }
 
 // linkTo puts a link in place by rename, so that there is no moment without one.

@@ -8,10 +8,10 @@ import (
 // Removal is what taking an engine's registration out does.
 type Removal struct {
 	Plan
-	Users []string // containers that need our runtime's entry, which stays for them
+	Prefix string   // where the shims lie
+	Users  []string // containers that need our runtime's entry, which stays for them
 
-	prefix string // where the shims lie
-	state  *state // what remains to be known; nil: nothing
+	state *state // what remains to be known; nil: nothing
 }
 
 // Remove plans to take an engine's registration out. Files that still are as we wrote them get back the bytes they
@@ -25,7 +25,7 @@ func Remove(s Site, e Engine, force bool) (Removal, error) {
 	if !known {
 		st = lost(s, e)
 	}
-	r := Removal{Plan: Plan{Engine: e.Name, Shims: st.Shims}, prefix: st.Prefix}
+	r := Removal{Plan: Plan{Engine: e.Name, Shims: st.Shims}, Prefix: st.Prefix}
 	if e.Users != nil && !force {
 		if r.Users, err = e.Users(s); err != nil {
 			return Removal{}, fmt.Errorf("find the containers that name our runtime: %w", err)
@@ -102,7 +102,7 @@ func (r Removal) Empty() bool { return len(r.Edits) == 0 && len(r.Shims) == 0 }
 // Undo does what was planned: configuration first, then the shims, which from then on lead straight to the runtimes
 // behind them, then the state.
 func Undo(s Site, r Removal) error {
-	s.Prefix = r.prefix
+	s.Prefix = r.Prefix
 	if r.state != nil {
 		if err := writeState(s, r.Engine, r.state); err != nil {
 			return fmt.Errorf("write the state of %s: %w", r.Engine, err)
