@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -56,8 +57,7 @@ func parseTOML(data []byte) (*tomlFile, error) {
 	}
 	f := &tomlFile{data: slices.Clip(data), tree: map[string]any{}}
 	if err := toml.Unmarshal(f.data, &f.tree); err != nil {
-		var place *toml.DecodeError
-		if errors.As(err, &place) {
+		if place, ok := errors.AsType[*toml.DecodeError](err); ok {
 			row, column := place.Position()
 			return nil, fmt.Errorf("line %d, column %d: %w", row, column, err)
 		}
@@ -214,23 +214,27 @@ func pruned(table map[string]any) map[string]any {
 
 // withValue is a copy of a tree with one value changed; nil takes the key out.
 func withValue(tree map[string]any, path []string, value any) (map[string]any, error) {
-	out := make(map[string]any, len(tree)+1)
-	for key, old := range tree {
-		out[key] = old
+	if len(path) == 0 {
+		return nil, errors.New("a key has a name")
 	}
-	if len(path) == 1 {
-		if out[path[0]] = value; value == nil {
-			delete(out, path[0])
-		}
+	key, rest := path[0], path[1:]
+	out := make(map[string]any, len(tree)+1)
+	maps.Copy(out, tree)
+	switch {
+	case len(rest) == 0 && value == nil:
+		delete(out, key)
+		return out, nil
+	case len(rest) == 0:
+		out[key] = value
 		return out, nil
 	}
-	old, there := out[path[0]]
+	old, there := out[key]
 	sub, isTable := old.(map[string]any)
 	if there && !isTable {
-		return nil, fmt.Errorf("%s %w", path[0], errShape)
+		return nil, fmt.Errorf("%s %w", key, errShape)
 	}
-	sub, err := withValue(sub, path[1:], value)
-	out[path[0]] = sub
+	sub, err := withValue(sub, rest, value)
+	out[key] = sub
 	return out, err
 }
 

@@ -12,11 +12,11 @@ import (
 
 // tomlOurs says which entries of a file are ours.
 type tomlOurs struct {
-	value     func(string) bool                               // a string that we put in another's place
-	element   func(string) bool                               // an element that we added to a list
-	table     string                                          // the last key of a table that we wrote
-	otherwise []string                                        // the list that means the same as no list
-	before    func(tree map[string]any, path []string) string // what a string was, where no comment tells
+	value     func(string) bool                                       // a string that we put in another's place
+	element   func(string) bool                                       // an element that we added to a list
+	table     string                                                  // the last key of a table that we wrote
+	otherwise []string                                                // the list that means the same as no list
+	before    func(tree map[string]any, path []string) (string, bool) // what a string was, where no comment tells
 }
 
 // maxEntries bounds how many entries of ours a file can have; each step reads the file anew.
@@ -58,12 +58,7 @@ func (f *tomlFile) stripValue(ours tomlOurs) (*tomlFile, error) {
 		if text, _ := valueAt(f.tree, i.path...).(string); !ours.value(text) {
 			continue
 		}
-		was, from := f.was(i)
-		if from == 0 && ours.before != nil {
-			if old := ours.before(f.tree, i.path); old != "" && !ours.value(old) {
-				was, from = quoteTOML(old), i.to
-			}
-		}
+		was, from := f.was(i, ours)
 		if from == 0 {
 			return f.cutKey(i)
 		}
@@ -80,14 +75,20 @@ func (f *tomlFile) stripValue(ours tomlOurs) (*tomlFile, error) {
 	return f, nil
 }
 
-// was reads the comment that setString left, and where it begins; 0 if there is none.
-func (f *tomlFile) was(i tomlItem) (string, int) {
-	n := bytes.LastIndex(f.data[i.ends:i.to], []byte(" "+markWas))
-	if n < 0 {
+// was is what a string was, and where the comment begins in which setString left it; 0 if nobody knows.
+func (f *tomlFile) was(i tomlItem, ours tomlOurs) (string, int) {
+	if n := bytes.LastIndex(f.data[i.ends:i.to], []byte(" "+markWas)); n >= 0 {
+		from := i.ends + n
+		return strings.TrimRight(string(f.data[from+1+len(markWas):i.to]), " \t"), from
+	}
+	if ours.before == nil {
 		return "", 0
 	}
-	from := i.ends + n
-	return strings.TrimRight(string(f.data[from+1+len(markWas):i.to]), " \t"), from
+	old, known := ours.before(f.tree, i.path)
+	if !known || ours.value(old) {
+		return "", 0
+	}
+	return quoteTOML(old), i.to
 }
 
 // stripElement takes one element out of a list, or the list if it is ours and nobody has added to it.
@@ -97,14 +98,8 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 		if n < 0 || i.path == nil || slices.Contains(i.path, ours.table) {
 			continue
 		}
-		var rest []string
-		for _, e := range i.elems {
-			if !ours.element(e.text) {
-				rest = append(rest, e.text)
-			}
-		}
 		if from := f.mark(i); from > 0 {
-			if !i.other && slices.Equal(rest, ours.otherwise) {
+			if i.meansNothing(ours) {
 				return f.cutKey(i)
 			}
 			return f.commit(f.splice(from, i.to, ""), f.tree)
@@ -121,6 +116,17 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 		return f.commit(f.splice(start, end, ""), want)
 	}
 	return f, nil
+}
+
+// meansNothing tells whether a list says, without our elements, what its absence says.
+func (i tomlItem) meansNothing(ours tomlOurs) bool {
+	var rest []string
+	for _, e := range i.elems {
+		if !ours.element(e.text) {
+			rest = append(rest, e.text)
+		}
+	}
+	return !i.other && slices.Equal(rest, ours.otherwise)
 }
 
 // elementBounds are an element and what parts it from its neighbour.
@@ -236,7 +242,7 @@ func (f *tomlFile) unlessEmpty() []byte {
 	if bytes.HasPrefix(f.data, []byte(markMade)) && sameTree(rest, nil) && bytes.Count(f.data, []byte("#")) == 1 {
 		return nil
 	}
-	return f.data
+	return append([]byte{}, f.data...) // an empty file is a file
 }
 
 // skipBlanks is the first place from which there is no blank.

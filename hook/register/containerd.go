@@ -1,0 +1,278 @@
+package register
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	containerdConfig = "/etc/containerd/config.toml"
+	// dropInName sorts behind nvidia-ctk's 99-nvidia.toml: later files win.
+	dropInName = "zz-gpu-preflight.toml"
+	// dropInGlob imports our drop-in alone. A pattern, because a file that is named and gone stops containerd.
+	dropInGlob = "zz-gpu-preflight*.toml"
+	// unwrappedHandler is the handler without us, for a RuntimeClass that has to get around the judgement.
+	unwrappedHandler = "gpu-preflight-unwrapped"
+	// podAnnotations lets the pod's own annotations reach the container's.
+	podAnnotations = "gpu-preflight.*"
+)
+
+// containerd puts the shim in the place of the runtime that pods without a RuntimeClass get.
+func containerd() Engine {
+	return Engine{
+		Name:    "containerd",
+		Present: containerdPresent,
+		Plan:    containerdPlan,
+		Strip: func(path string, content []byte) ([]byte, error) {
+			if filepath.Base(path) == dropInName {
+				return nil, nil
+			}
+			f, err := containerdStrip(content)
+			if err != nil {
+				return nil, err
+			}
+			return f.unlessEmpty(), nil
+		},
+		Files: containerdFiles,
+	}
+}
+
+// containerdPresent tells whether a containerd that serves Kubernetes is here; docker's packages turn that off.
+func containerdPresent(s Site) bool {
+	files, err := containerdRead(s)
+	if err == nil && criDisabled(files) {
+		return false
+	}
+	_, generated := generatedFile(s)
+	return err != nil || generated || files[0].before != nil || s.program("containerd") != ""
+}
+
+// containerdFiles are the files that may hold our entries. nvidia-ctk copies what it finds in one to another.
+func containerdFiles(s Site) []string {
+	paths := []string{dropInPath(s)}
+	files, err := containerdRead(s)
+	if err != nil {
+		return append(paths, containerdTop(s))
+	}
+	for _, file := range files {
+		paths = append(paths, file.path)
+	}
+	return paths
+}
+
+func dropInPath(s Site) string {
+	return filepath.Join(filepath.Dir(containerdTop(s)), "conf.d", dropInName)
+}
+
+func containerdPlan(s Site) (Plan, error) {
+	if g, found := generatedFile(s); found {
+		return g.plan(s)
+	}
+	files, err := containerdRead(s)
+	if err != nil {
+		return Plan{}, fmt.Errorf("read the configuration of containerd: %w", err)
+	}
+	top := files[0]
+	version, _ := top.toml.tree["version"].(int64)
+	if top.before == nil {
+		version = 2 // understood by 1.x and 2.x
+	}
+	switch {
+	case criDisabled(files):
+		return Plan{}, fmt.Errorf("%s: the CRI plugin is disabled, so no pod is started by it", top.path)
+	case version < 2:
+		return Plan{}, fmt.Errorf("%s: configuration of version 1: `containerd config migrate` writes it anew", top.path)
+	case criPlugin[version] == "":
+		return Plan{}, fmt.Errorf("%s: configuration of version %d is not known", top.path, version)
+	}
+	section, deciding := criSection(files, version)
+	h, err := handlerInForce(s, section)
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", files[max(deciding, 0)].path, err)
+	}
+	p := Plan{Engine: "containerd", Shims: []Shim{h.shim}}
+	if version == 2 {
+		p.Edits, err = containerdInPlace(s, files, max(deciding, 0), h)
+	} else {
+		p.Edits, err = containerdDropIn(s, files, version, h)
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	if len(p.Edits) > 0 {
+		p.Restart = []string{"systemctl restart containerd"} // containerd reads its configuration only when it starts
+		p.Notes = []string{"containerd: containers that were made before are judged when they are made anew; " +
+			"a RuntimeClass with the handler " + unwrappedHandler + " is not judged"}
+	}
+	return p, nil
+}
+
+// containerdInPlace edits version 2: in containerd 1.6 and 1.7 a drop-in would replace the whole CRI section. The file
+// whose section counts is edited, and the top file too where it names the same handler: nvidia-ctk makes its drop-in
+// from that.
+func containerdInPlace(s Site, files []containerdFile, deciding int, h containerdHandler) ([]Edit, error) {
+	var edits []Edit
+	for n, file := range files {
+		own := h
+		if n != deciding {
+			section, there := criSection(files[n:n+1], 2)
+			other, err := handlerInForce(s, section)
+			if n != 0 || there < 0 || err != nil || other.name != h.name {
+				own.name = "" // no entry of ours belongs there
+			}
+			own.table = other.table
+		}
+		f := file.toml
+		if own.name != "" {
+			var err error
+			if f, err = own.wrap(s, file); err != nil {
+				return nil, fmt.Errorf("%s: %w", file.path, err)
+			}
+		}
+		was, err := parseTOML(file.before)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.path, err)
+		}
+		if file.before == nil || !sameTree(f.tree, was.tree) {
+			edits = append(edits, Edit{Path: file.path, Before: file.before, After: f.data, Mode: file.mode})
+		}
+	}
+	return edits, nil
+}
+
+// wrap puts the shim into a handler, and the handler as it was beside it.
+func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) {
+	f, err := file.toml, error(nil)
+	if file.before == nil {
+		if f, err = parseTOML([]byte(markMade + "\nversion = 2\n")); err != nil {
+			return nil, err
+		}
+	}
+	base := runtimesOf(criPlugin[2], h.name)
+	if kind, _ := h.table["runtime_type"].(string); kind == "" {
+		if f, err = f.setString(slices.Concat(base, []string{"runtime_type"}), runcV2); err != nil {
+			return nil, err
+		}
+	}
+	if f, err = f.addTo(slices.Concat(base, []string{"pod_annotations"}), last, podAnnotations, nil); err != nil {
+		return nil, err
+	}
+	if f, err = f.setString(slices.Concat(base, []string{"options", "BinaryName"}), s.ShimPath(h.shim.Name)); err != nil {
+		return nil, err
+	}
+	return f.addTable(runtimesOf(criPlugin[2], unwrappedHandler), h.unwrapped())
+}
+
+// containerdStrip takes our entries out. Where a copy of the file lost our comments, the handler beside tells what the
+// runtime was.
+func containerdStrip(content []byte) (*tomlFile, error) {
+	return stripTOML(content, tomlOurs{
+		value: isShim,
+		element: func(e string) bool {
+			return e == podAnnotations || filepath.Base(e) == dropInGlob
+		},
+		table: unwrappedHandler,
+		before: func(tree map[string]any, path []string) (string, bool) {
+			if len(path) != 7 {
+				return "", false
+			}
+			old, known := valueAt(tree, slices.Concat(path[:4], []string{unwrappedHandler, "options", "BinaryName"})...).(string)
+			return old, known
+		},
+	})
+}
+
+// errGenerated says that a configuration is written anew by its owner at every start.
+var errGenerated = errors.New("generated at every start, so not edited")
+
+// generated is a containerd whose configuration another program writes.
+type generated struct {
+	name     string
+	config   string
+	template string // where that program takes additions from
+	bin      string // where its own runc lies
+	owner    string // the comment by which its configuration is known
+	how      string // what makes the handler the default
+}
+
+// generators are k3s and RKE2 (k3s pkg/agent/templates) and MicroK8s.
+var generators = []generated{
+	{
+		name: "k3s", config: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml", bin: "/var/lib/rancher/k3s/data/current/bin/runc",
+		owner: "generated by k3s", how: "start k3s with --default-runtime gpu-preflight, or name the handler in a RuntimeClass",
+	},
+	{
+		name: "rke2", config: "/var/lib/rancher/rke2/agent/etc/containerd/config.toml", bin: "/var/lib/rancher/rke2/bin/runc",
+		owner: "generated by rke2", how: "start rke2 with --default-runtime gpu-preflight, or name the handler in a RuntimeClass",
+	},
+	{
+		name: "microk8s", config: "/var/snap/microk8s/current/args/containerd.toml", bin: "/snap/microk8s/current/bin/runc",
+		template: "/var/snap/microk8s/current/args/containerd-template.toml", how: "name the handler in default_runtime_name or in a RuntimeClass",
+	},
+}
+
+// generatedFile finds a generated configuration: the file named, or one at its usual place where there is no other.
+func generatedFile(s Site) (generated, bool) {
+	path := containerdTop(s)
+	data, _, err := s.read(path)
+	for _, g := range generators {
+		byComment := g.owner != "" && bytes.Contains(bytes.ToLower(data[:min(len(data), 512)]), []byte(g.owner))
+		if path == g.config || byComment {
+			g.config = path
+			return g, true
+		}
+	}
+	if data != nil || err != nil || s.Configs["containerd"] != "" {
+		return generated{}, false
+	}
+	for _, g := range generators {
+		if data, _, err := s.read(g.config); data != nil || err != nil {
+			return g, true
+		}
+	}
+	return generated{}, false
+}
+
+// plan names the shim, and what to put into the template as an error: nothing is covered until somebody does that.
+func (g generated) plan(s Site) (Plan, error) {
+	data, _, err := s.read(g.config)
+	if err != nil {
+		return Plan{}, fmt.Errorf("read the configuration of %s: %w", g.name, err)
+	}
+	f, err := containerdStrip(data)
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", g.config, err)
+	}
+	version, _ := f.tree["version"].(int64)
+	if criPlugin[version] == "" {
+		version = 2
+	}
+	section, _ := valueAt(f.tree, "plugins", criPlugin[version]).(map[string]any)
+	runc, _ := valueAt(section, "containerd", "runtimes", "runc").(map[string]any)
+	next := g.bin
+	if named, _ := valueAt(runc, "options", "BinaryName").(string); named != "" {
+		next = named
+	}
+	shim := Shim{Name: "containerd-runc", Next: s.program(next)}
+	if shim.Next == "" {
+		if shim.Next = s.program("runc"); shim.Next == "" {
+			return Plan{}, fmt.Errorf("%s: %s is not on this host", g.config, next)
+		}
+	}
+	handler := containerdHandler{table: runc}.unwrapped()
+	options, _ := handler["options"].(map[string]any)
+	handler["options"] = merged(options, map[string]any{"BinaryName": s.ShimPath(shim.Name)})
+	handler["pod_annotations"] = []any{podAnnotations}
+	lines := tableLines(runtimesOf(criPlugin[version], "gpu-preflight"), handler)
+	template := g.template
+	if template == "" {
+		template = filepath.Join(filepath.Dir(g.config), map[bool]string{true: "config.toml.tmpl", false: "config-v3.toml.tmpl"}[version == 2])
+		lines = slices.Concat([]string{`{{ template "base" . }}`, ""}, lines)
+	}
+	return Plan{Engine: "containerd", Shims: []Shim{shim}}, fmt.Errorf("%s is %w; put into %s\n\n%s\n\nand %s",
+		g.config, errGenerated, template, strings.Join(lines, "\n"), g.how)
+}
