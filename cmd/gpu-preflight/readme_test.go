@@ -64,6 +64,12 @@ func newSandbox(t *testing.T) sandbox {
 		t.Fatal(err)
 	}
 	t.Setenv("STORY_CONFIG", config)
+	for _, program := range []string{"usr/bin/dockerd", "usr/sbin/runc", "usr/local/bin/gpu-preflight-hook"} {
+		putFile(t, filepath.Join(s.host, program), "")
+		if err := os.Chmod(filepath.Join(s.host, program), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
 

@@ -5,13 +5,17 @@ import (
 	"path/filepath"
 )
 
-// Choose picks the engines that are installed. The default handler of containerd, which every container passes, is
-// left out where the nvidia handler or the CDI files stand before GPU launches already.
+// Choose picks the engines that are installed. containerd's default handler, which every pod passes, is left out
+// where the nvidia handler or the CDI files stand before GPU launches already, and where nothing but containerd
+// itself tells of pods: docker brings one whose handlers nobody uses.
 func Choose(s Site) []Engine {
 	var chosen []Engine
 	narrow := false
 	for _, e := range All() {
-		if !e.Present(s) || (e.Name == "containerd" && narrow) {
+		if !e.Present(s) {
+			continue
+		}
+		if e.Name == "containerd" && (narrow || (len(chosen) > 0 && s.program("kubelet") == "")) {
 			continue
 		}
 		narrow = narrow || e.Name == "cdi" || e.Name == "nvidia-ctk"

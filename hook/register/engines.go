@@ -2,5 +2,5 @@ package register
 
 // All are the engines, the narrowest place first.
 func All() []Engine {
-	return []Engine{cdi(), nvidiaCTK(), docker()}
+	return []Engine{cdi(), nvidiaCTK(), podman(), crio(), docker()}
 }

@@ -4,8 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // stateFolder holds a file for each engine that is registered.
@@ -43,6 +47,25 @@ func (f *stateFile) own(data []byte) {
 	if !f.wrote(data) {
 		f.After = append(f.After, hashOf(data))
 	}
+}
+
+// lock keeps others from registering or unregistering at the same time; systemd units do so too.
+func lock(s Site) (unlock func(), err error) {
+	here, err := s.at(stateFolder)
+	if err != nil {
+		return nil, err
+	}
+	if err = os.MkdirAll(here, 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(here)
+	if err != nil {
+		return nil, err
+	}
+	if err = unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", stateFolder, err), dir.Close())
+	}
+	return func() { _ = dir.Close() }, nil
 }
 
 // readState returns nil where the engine is not registered.

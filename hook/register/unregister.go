@@ -102,24 +102,29 @@ func (r Removal) Empty() bool { return len(r.Edits) == 0 && len(r.Shims) == 0 }
 // Undo does what was planned: configuration first, then the shims, which from then on lead straight to the runtimes
 // behind them, then the state.
 func Undo(s Site, r Removal) error {
+	unlock, err := lock(s)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	s.Prefix = r.Prefix
 	if r.state != nil {
-		if err := writeState(s, r.Engine, r.state); err != nil {
+		if err = writeState(s, r.Engine, r.state); err != nil {
 			return fmt.Errorf("write the state of %s: %w", r.Engine, err)
 		}
 	}
 	for _, edit := range r.Edits {
-		if err := s.replace(edit); err != nil {
+		if err = s.replace(edit); err != nil {
 			return fmt.Errorf("change %s: %w", edit.Path, err)
 		}
 	}
 	for _, shim := range r.Shims {
-		if err := s.leave(shim); err != nil {
+		if err = s.leave(shim); err != nil {
 			return fmt.Errorf("let %s lead to %s: %w", s.ShimPath(shim.Name), shim.Next, err)
 		}
 	}
 	if r.state == nil {
-		if err := writeState(s, r.Engine, nil); err != nil {
+		if err = writeState(s, r.Engine, nil); err != nil {
 			return fmt.Errorf("remove the state of %s: %w", r.Engine, err)
 		}
 	}
