@@ -70,6 +70,10 @@ func (s Site) unit(name string) string {
 
 // planUnits adds the units where systemd runs the host. They come last, so that they are the first to go.
 func (s Site) planUnits(p *Plan) error {
+	if s.Configs["cdi"] != "" {
+		p.Notes = append(p.Notes, "no units for files elsewhere: register them again whenever they are written anew")
+		return nil
+	}
 	if s.program("systemctl") == "" {
 		p.Notes = append(p.Notes, "no systemd: run gpu-preflight register cdi again whenever CDI files are written anew")
 		return nil
