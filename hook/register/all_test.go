@@ -142,8 +142,8 @@ func cutOff(t *testing.T, e Engine, step int, undo bool, cut error, before, regi
 		}
 		shimsStand(t, s)
 		if again {
-			if _, err := forth(t, s, e); err != nil {
-				t.Fatal(err)
+			if _, failed := forth(t, s, e); failed != nil {
+				t.Fatal(failed)
 			}
 			after := snapshot(t, s)
 			delete(after, statePath(e.Name))
@@ -155,8 +155,8 @@ func cutOff(t *testing.T, e Engine, step int, undo bool, cut error, before, regi
 			}
 			same(t, "registered again", after, want)
 		}
-		if err := back(t, s, e); err != nil {
-			t.Fatal(err)
+		if failed := back(t, s, e); failed != nil {
+			t.Fatal(failed)
 		}
 		same(t, "taken out after a cut", snapshot(t, s), before)
 	}
