@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"gpu-preflight/testdata/fixture"
 )
@@ -307,18 +310,34 @@ func TestDockerUsers(t *testing.T) {
 	}
 }
 
-// TestDockerFileKept: links, mode and read-only files stay as they are.
+// TestDockerFileKept: links, mode, owner, attributes and read-only files stay as they are.
 func TestDockerFileKept(t *testing.T) {
 	s := dockerHost(t, "-", nil)
 	put(t, filepath.Join(s.Root, "srv/conf/docker.json"), "{\"debug\": true}", 0o440)
 	if err := errors.Join(os.MkdirAll(filepath.Join(s.Root, "etc/docker"), 0o755), os.Symlink("/srv/conf/docker.json", filepath.Join(s.Root, daemonFile))); err != nil {
 		t.Fatal(err)
 	}
+	conf := filepath.Join(s.Root, "srv/conf/docker.json")
+	attribute := unix.Setxattr(conf, "user.label", []byte("kept"), 0) == nil
+	owner := os.Geteuid()
+	if owner == 0 {
+		owner = 12345
+		if err := os.Chown(conf, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
 	held := func(want string) {
 		t.Helper()
 		info, err := os.Lstat(filepath.Join(s.Root, "srv/conf/docker.json"))
 		if err != nil || info.Mode() != 0o440 {
 			t.Errorf("%v, %v", info, err)
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != owner {
+			t.Errorf("owner: %+v", info.Sys())
+		}
+		value := make([]byte, 16)
+		if n, _ := unix.Getxattr(conf, "user.label", value); attribute && (n < 0 || string(value[:n]) != "kept") {
+			t.Errorf("attribute: %q", value)
 		}
 		if target, err := os.Readlink(filepath.Join(s.Root, daemonFile)); err != nil || target != "/srv/conf/docker.json" {
 			t.Errorf("the link leads to %q, %v", target, err)
