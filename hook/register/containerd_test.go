@@ -14,107 +14,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// debianContainerd has what Debian 12's package installs.
-const debianContainerd = `version = 2
-
-[plugins]
-  [plugins."io.containerd.grpc.v1.cri"]
-    [plugins."io.containerd.grpc.v1.cri".cni]
-      bin_dir = "/usr/lib/cni"
-      conf_dir = "/etc/cni/net.d"
-  [plugins."io.containerd.internal.v1.opt"]
-    path = "/var/lib/containerd/opt"
-`
-
-// nvidiaDropIn has what nvidia-ctk 1.20 makes of a configuration with a runc handler.
-const nvidiaDropIn = `version = 2
-
-[plugins]
-
-  [plugins."io.containerd.grpc.v1.cri"]
-    sandbox_image = "registry.example/pause:3"
-
-    [plugins."io.containerd.grpc.v1.cri".containerd]
-
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes]
-
-        [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
-          runtime_type = "io.containerd.runc.v2"
-
-          [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia.options]
-            BinaryName = "/usr/bin/nvidia-container-runtime"
-            SystemdCgroup = true
-
-        [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-          runtime_type = "io.containerd.runc.v2"
-
-          [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-            SystemdCgroup = true
-`
-
-const importsConfD = "imports = [\"/etc/containerd/conf.d/*.toml\"]\n"
-
-const (
-	criV2 = `plugins."io.containerd.grpc.v1.cri"`
-	criV3 = `plugins.'io.containerd.cri.v1.runtime'`
-)
-
-// containerdHosts are configurations by name: the files, the handler in force and the runtime behind it.
-var containerdHosts = map[string]struct {
-	files   map[string]string
-	handler string
-	next    string
-}{
-	"none":   {handler: "runc", next: "/usr/sbin/runc"},
-	"debian": {files: map[string]string{containerdConfig: debianContainerd}, handler: "runc", next: "/usr/sbin/runc"},
-	"crlf":   {files: map[string]string{containerdConfig: strings.ReplaceAll(debianContainerd, "\n", "\r\n")}, handler: "runc", next: "/usr/sbin/runc"},
-	"no last line break, crun": {
-		files: map[string]string{containerdConfig: "version = 2\n[" + criV2 + ".containerd]\ndefault_runtime_name = \"crun\"\n# ours\n[" + criV2 +
-			".containerd.runtimes.crun]\nruntime_type = \"io.containerd.runc.v2\"\npod_annotations = [\n  \"a.*\", # theirs\n]\n[" + criV2 +
-			".containerd.runtimes.crun.options]\n  BinaryName = '/usr/bin/crun' # from apt"},
-		handler: "crun", next: "/usr/bin/crun",
-	},
-	"dotted keys": {
-		files: map[string]string{containerdConfig: "version = 2\n[" + criV2 + ".containerd]\nruntimes.runc.runtime_type = \"io.containerd.runc.v2\"\n" +
-			"runtimes.runc.options.BinaryName = \"runc\"\n\n[debug]\nlevel = \"info\"\n"},
-		handler: "runc", next: "/usr/sbin/runc",
-	},
-	"inline tables": {
-		files: map[string]string{containerdConfig: "version = 2\n[" + criV2 + ".containerd.runtimes]\n" +
-			"runc = { runtime_type = \"io.containerd.runc.v2\", pod_annotations = [], options = { SystemdCgroup = true } } # kept short\n"},
-		handler: "runc", next: "/usr/sbin/runc",
-	},
-	"nvidia-ctk's drop-in, version 2": {
-		files:   map[string]string{containerdConfig: importsConfD + debianContainerd, "/etc/containerd/conf.d/99-nvidia.toml": nvidiaDropIn},
-		handler: "runc", next: "/usr/sbin/runc",
-	},
-	"nvidia is the default": {
-		files: map[string]string{
-			containerdConfig:                        importsConfD + debianContainerd,
-			"/etc/containerd/conf.d/99-nvidia.toml": strings.Replace(nvidiaDropIn, ".containerd]\n", ".containerd]\n      default_runtime_name = \"nvidia\"\n", 1),
-		},
-		handler: "nvidia", next: "/usr/bin/nvidia-container-runtime",
-	},
-	"version 3": {
-		files: map[string]string{containerdConfig: "# by hand\nversion = 3\n\n[" + criV3 + ".containerd.runtimes.runc]\n  runtime_type = 'io.containerd.runc.v2'\n" +
-			"  pod_annotations = ['a.*']\n  [" + criV3 + ".containerd.runtimes.runc.options]\n    SystemdCgroup = true\n"},
-		handler: "runc", next: "/usr/sbin/runc",
-	},
-	"version 4, imports": {
-		files:   map[string]string{containerdConfig: "version = 4\nimports = ['/etc/containerd/conf.d/*.toml']\r\n"},
-		handler: "runc", next: "/usr/sbin/runc",
-	},
-	"version 3, crun from a relative import": {
-		files: map[string]string{
-			containerdConfig:            "version = 3\nimports = [\n  'more.toml', # mine\n]\n",
-			"/etc/containerd/more.toml": "version = 3\n[" + criV3 + ".containerd]\ndefault_runtime_name = 'crun'\nruntimes.crun.runtime_type = 'io.containerd.runc.v2'\nruntimes.crun.options.BinaryName = '/usr/bin/crun'\n",
-		},
-		handler: "crun", next: "/usr/bin/crun",
-	},
-}
-
-var containerdPrograms = []string{"/usr/bin/containerd", "/usr/sbin/runc", "/usr/bin/crun", "/usr/bin/nvidia-container-runtime"}
-
 func TestContainerdRegistersTwiceAsOnceAndLeavesNothing(t *testing.T) {
 	for name, c := range containerdHosts {
 		t.Run(name, func(t *testing.T) {
@@ -362,5 +261,44 @@ func TestContainerdImportsAreFollowedInItsOrder(t *testing.T) {
 	}
 	if _, err := containerdRead(s); err == nil || !strings.Contains(err.Error(), "/etc/containerd/c.toml") {
 		t.Errorf("a broken import is not named: %v", err)
+	}
+}
+
+// Two files that were in force are given back byte by byte, and what nvidia-ctk copied from us in between goes too.
+func TestContainerdUnregisters(t *testing.T) {
+	for name, c := range containerdHosts {
+		t.Run(name, func(t *testing.T) {
+			s := hostWith(t, c.files, append(containerdPrograms, "/usr/local/bin/gpu-preflight-hook")...)
+			e := containerd()
+			p, err := e.Plan(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err = Apply(t.Context(), s, e, p); err != nil {
+				t.Fatal(err)
+			}
+			copied := c.files != nil && strings.Contains(c.files[containerdConfig], "conf.d") && len(c.files) == 1
+			if copied {
+				text := hostFile(t, s, dropInPath(s))
+				if err = os.WriteFile(filepath.Join(s.Root, "/etc/containerd/conf.d/99-nvidia.toml"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, err := Remove(s, e, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err = Undo(s, r); err != nil {
+				t.Fatal(err)
+			}
+			for path, text := range c.files {
+				if got := hostFile(t, s, path); got != text {
+					t.Errorf("%s holds\n%q\nwant\n%q", path, got, text)
+				}
+			}
+			if copied && strings.Contains(hostFile(t, s, "/etc/containerd/conf.d/99-nvidia.toml"), "gpu-preflight-runtime") {
+				t.Error("a copy of our entry is left")
+			}
+		})
 	}
 }

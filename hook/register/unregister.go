@@ -25,6 +25,7 @@ func Remove(s Site, e Engine, force bool) (Removal, error) {
 	if !known {
 		st = lost(s, e)
 	}
+	st.look(s, e)
 	r := Removal{Plan: Plan{Engine: e.Name, Shims: st.Shims}, Prefix: st.Prefix}
 	if e.Users != nil && !force {
 		if r.Users, err = e.Users(s); err != nil {
@@ -64,15 +65,22 @@ func (r *Removal) plan(s Site, e Engine, st *state) error {
 // lost is what can be known of a registration without its state.
 func lost(s Site, e Engine) *state {
 	st := &state{Engine: e.Name, Prefix: s.Prefix}
-	if e.Files != nil {
-		for _, path := range e.Files(s) {
-			st.Files = append(st.Files, stateFile{Path: path})
-		}
-	}
 	if p, err := e.Plan(s); err == nil && len(p.Edits) == 0 {
 		st.Shims = p.Shims
 	}
 	return st
+}
+
+// look adds the files that may hold our entries though we did not write them: other tools copy what they find.
+func (st *state) look(s Site, e Engine) {
+	if e.Files == nil {
+		return
+	}
+	for _, path := range e.Files(s) {
+		if !slices.ContainsFunc(st.Files, func(f stateFile) bool { return f.Path == path }) {
+			st.Files = append(st.Files, stateFile{Path: path})
+		}
+	}
 }
 
 // edit is what has to become of one file; nil: nothing.
