@@ -287,3 +287,44 @@ func TestCDIUnitsVerify(t *testing.T) {
 		}
 	}
 }
+
+// TestCDICycle: registered, written anew by the toolkit, registered again by the units, taken out: the toolkit's
+// bytes are there, nothing else is, and the units go before the files, so that none of them registers again.
+func TestCDICycle(t *testing.T) {
+	const path = "/run/cdi/nvidia.yaml"
+	s := withShell(t, map[string]string{path: gpuYAML, "/usr/lib/systemd/system/nvidia-cdi-refresh.service": "[Service]\n"})
+	noError(t, os.WriteFile(filepath.Join(s.Root, "bin/systemctl"), nil, 0o755))
+	registered := func() {
+		p, err := cdi().Plan(s)
+		noError(t, err)
+		noError(t, Apply(t.Context(), s, cdi(), p))
+	}
+	holds := func(want string) {
+		t.Helper()
+		got, err := os.ReadFile(filepath.Join(s.Root, path))
+		if err != nil || string(got) != want {
+			t.Fatalf("%v:\n%s\nwant:\n%s", err, got, want)
+		}
+	}
+	registered()
+	holds(gpuYAMLHooked)
+	anew := strings.Replace(gpuYAML, "nvidia0", "nvidia1", 1)
+	noError(t, os.WriteFile(filepath.Join(s.Root, path), []byte(anew), 0o644))
+	registered()
+	holds(strings.Replace(gpuYAMLHooked, "nvidia0", "nvidia1", 1))
+	r, err := Remove(s, cdi(), false)
+	noError(t, err)
+	if last := r.Edits[len(r.Edits)-1].Path; last != path || r.Edits[0].Path != unitFolder+"/gpu-preflight-cdi.path" {
+		t.Errorf("%s goes first, %s last", r.Edits[0].Path, last)
+	}
+	noError(t, Undo(s, r))
+	holds(anew)
+	for _, u := range cdiUnits(s) {
+		if _, err := os.Stat(filepath.Join(s.Root, u.path)); !os.IsNotExist(err) {
+			t.Errorf("%s stays: %v", u.path, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.Root, statePath("cdi"))); !os.IsNotExist(err) {
+		t.Errorf("the state stays: %v", err)
+	}
+}
