@@ -261,6 +261,10 @@ func TestEngineDocker20StaysUp(t *testing.T) {
 	if list := s.records(t); len(list) != 1 || list[0].Verdict == "refuse" {
 		t.Errorf("records: %+v", list)
 	}
+	write(t, d.dir+"/rootfs/Dockerfile", "FROM bb:import\nRUN [\"/bin/busybox\", \"true\"]\n")
+	if out, code = d.docker(t, "build", "--network=none", d.dir+"/rootfs"); code != 0 || !strings.Contains(out, "Successfully built") {
+		t.Errorf("docker build: exit %d: %s", code, out)
+	}
 	d.unregister(t, true)
 	for range 2 {
 		out, code = d.docker(t, "exec", "long", "/bin/busybox", "echo", ran)
