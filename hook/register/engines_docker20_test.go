@@ -246,7 +246,7 @@ func (d *dockerd) restart(t *testing.T) {
 // TestEngineDocker20StaysUp: a container that runs through all of it is executed in and stopped, without and with the
 // link of the shim leading to runc; a reload is enough to register.
 func TestEngineDocker20StaysUp(t *testing.T) {
-	s := newHost(t, "")
+	s := newHost(t)
 	d := newDockerd(t, s, "{\"live-restore\": true, \"data-root\": \"DIR/data\"}\n")
 	d.register(t)
 	d.reload(t)

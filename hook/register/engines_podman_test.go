@@ -196,7 +196,7 @@ func TestEnginePodman(t *testing.T) {
 			if list := s.records(t); len(list) != 1 {
 				t.Errorf("a container without a GPU was recorded: %+v", list)
 			}
-			good := newHost(t, "")
+			good := newHost(t)
 			p.look(t, good)
 			out, code = p.bad(t)
 			started(t, out, code)

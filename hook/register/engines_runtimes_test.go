@@ -50,7 +50,7 @@ func TestEngineHookRefuses(t *testing.T) {
 func TestEngineHookStarts(t *testing.T) {
 	for _, e := range runtimes(t) {
 		t.Run(e.name, func(t *testing.T) {
-			s := newHost(t, "")
+			s := newHost(t)
 			out, code := newBundle(t, withGPU(t, s.hook())).run(t, e)
 			started(t, out, code)
 			if list := s.records(t); len(list) != 1 || list[0].Verdict != "allow" || list[0].Problem != "" {
@@ -238,7 +238,7 @@ func TestEngineShim(t *testing.T) {
 		}
 	})
 	t.Run("starts", func(t *testing.T) {
-		s := newHost(t, "")
+		s := newHost(t)
 		program, env := shim(s)
 		out, code := newBundle(t, withGPU(t, nil)).runAs(t, program, env)
 		started(t, out, code)

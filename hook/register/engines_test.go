@@ -154,8 +154,8 @@ func oldHost(t *testing.T, policy string) site {
 	return newSite(t, "535.183.06", "cuda=12020\n", policy)
 }
 
-func newHost(t *testing.T, policy string) site {
-	return newSite(t, "580.95.05", "cuda=13000\n", policy)
+func newHost(t *testing.T) site {
+	return newSite(t, "580.95.05", "cuda=13000\n", "")
 }
 
 // hook is the registration as a createRuntime hook.
