@@ -13,7 +13,8 @@ const (
 	containerdConfig = "/etc/containerd/config.toml"
 	// dropInName sorts behind nvidia-ctk's 99-nvidia.toml: later files win.
 	dropInName = "zz-gpu-preflight.toml"
-	// dropInGlob imports our drop-in alone. A pattern, because a file that is named and gone stops containerd.
+	// dropInGlob imports our drop-in alone. A pattern: containerd need not find a file for it, while one that is named
+	// must be there.
 	dropInGlob = "zz-gpu-preflight*.toml"
 	// unwrappedHandler is the handler without us, for a RuntimeClass that has to get around the judgement.
 	unwrappedHandler = "gpu-preflight-unwrapped"
@@ -108,7 +109,19 @@ func containerdPlan(s Site) (Plan, error) {
 		p.Notes = []string{"containerd: containers that were made before are judged when they are made anew; " +
 			"a RuntimeClass with the handler " + unwrappedHandler + " is not judged"}
 	}
+	p.Notes = append(p.Notes, otherContainerds(s, files)...)
 	return p, nil
+}
+
+// otherContainerds tells of containerds beside this one whose configuration is generated.
+func otherContainerds(s Site, files []containerdFile) (notes []string) {
+	for _, g := range generators {
+		read := slices.ContainsFunc(files, func(f containerdFile) bool { return f.path == g.config })
+		if data, _, err := s.read(g.config); !read && (data != nil || err != nil) {
+			notes = append(notes, fmt.Sprintf("containerd: %s runs one of its own, which this does not cover; with --config containerd=%s its template is printed", g.name, g.config))
+		}
+	}
+	return notes
 }
 
 // containerdInPlace edits version 2: in containerd 1.6 and 1.7 a drop-in would replace the whole CRI section. The file

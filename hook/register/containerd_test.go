@@ -147,6 +147,15 @@ func TestContainerdLeavesAlone(t *testing.T) {
 	}
 }
 
+func TestContainerdTellsOfAnother(t *testing.T) {
+	k3s := generators[0].config
+	s := hostWith(t, map[string]string{containerdConfig: debianContainerd, k3s: "version = 2\n"}, containerdPrograms...)
+	p := registerOn(t, s, containerd())
+	if len(p.Edits) != 1 || p.Edits[0].Path != containerdConfig || !strings.Contains(strings.Join(p.Notes, "\n"), k3s) {
+		t.Errorf("planned %+v", p)
+	}
+}
+
 // nvidia-ctk writes the top file anew without comments, and copies what it finds there into its drop-in.
 func TestContainerdStripsCopiesWithoutComments(t *testing.T) {
 	crun := strings.Replace(nvidiaDropIn, "options]\n            SystemdCgroup", "options]\n            BinaryName = \"/usr/bin/crun\"\n            SystemdCgroup", 1)

@@ -82,7 +82,7 @@ func overruled(top *tomlFile, files []containerdFile, path, handler string) erro
 	imports := importsOf(top.tree)
 	place := importPlace(top, files[0].path, path)
 	for _, file := range files[1:] {
-		binary, _ := valueAt(file.toml.tree, runtimesOf(criPlugin[3], handler, "options", "BinaryName")...).(string)
+		binary, _ := valueAt(file.toml.tree, runtimesOf(file.plugin(3), handler, "options", "BinaryName")...).(string)
 		if binary == "" {
 			continue
 		}

@@ -132,7 +132,7 @@ func importPaths(s Site, from, pattern string) ([]string, error) {
 func criSection(files []containerdFile, version int64) (section map[string]any, last int) {
 	last = -1
 	for n, file := range files {
-		table, ok := valueAt(file.toml.tree, "plugins", criPlugin[version]).(map[string]any)
+		table, ok := valueAt(file.toml.tree, "plugins", file.plugin(version)).(map[string]any)
 		if !ok {
 			continue
 		}
@@ -144,6 +144,15 @@ func criSection(files []containerdFile, version int64) (section map[string]any, 
 		section = merged(section, table)
 	}
 	return section, last
+}
+
+// plugin is the name of the section in this file: containerd 2.x translates each file from the version that it states.
+func (f containerdFile) plugin(version int64) string {
+	own, _ := f.toml.tree["version"].(int64)
+	if name := criPlugin[own]; name != "" && version > 2 {
+		return name
+	}
+	return criPlugin[version]
 }
 
 // merged lays one table over another. Empty values leave what was there, as in containerd (dario.cat/mergo).

@@ -92,6 +92,13 @@ var containerdHosts = map[string]struct {
 		files:   map[string]string{containerdConfig: "version = 4\nimports = ['/etc/containerd/conf.d/*.toml']\r\n"},
 		handler: "runc", next: "/usr/sbin/runc",
 	},
+	"version 3, nvidia from a file of version 2": {
+		files: map[string]string{
+			containerdConfig:                        "version = 3\n" + importsConfD,
+			"/etc/containerd/conf.d/99-nvidia.toml": strings.Replace(nvidiaDropIn, ".containerd]\n", ".containerd]\n      default_runtime_name = \"nvidia\"\n", 1),
+		},
+		handler: "nvidia", next: "/usr/bin/nvidia-container-runtime",
+	},
 	"version 3, crun from a relative import": {
 		files: map[string]string{
 			containerdConfig:            "version = 3\nimports = [\n  'more.toml', # mine\n]\n",
