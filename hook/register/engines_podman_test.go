@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,8 @@ import (
 // podmanHost is podman with a storage, a containers.conf, a folder of hooks and a folder of CDI files of its own.
 type podmanHost struct {
 	dir, conf string
-	prefix    string // of the product
+	prefix    string   // of the product
+	as        []string // a command in front of podman; empty: as root
 }
 
 // gpuSpec is a CDI file of one GPU, as nvidia-ctk writes it, with the numbers of nodes that this machine lacks.
@@ -37,8 +40,11 @@ devices:
 kind: nvidia.com/gpu
 `
 
+// cdiFolder is where podman 4.3 finds CDI files, whatever its configuration says.
+const cdiFolder = "/run/cdi"
+
 // newPodman sets podman up with a runtime, probes it, and installs a hook that looks at a fake host.
-func newPodman(t *testing.T, runtime string, s site) podmanHost {
+func newPodman(t *testing.T, runtime string, s site, as ...string) podmanHost {
 	t.Helper()
 	for _, name := range []string{"podman", "conmon", "unshare", runtime} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -48,7 +54,10 @@ func newPodman(t *testing.T, runtime string, s site) podmanHost {
 	dir, err := os.MkdirTemp("", "podman") //nolint:usetesting // podman wants a short path
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	p := podmanHost{dir: dir}
+	if os.Mkdir(cdiFolder, 0o755) == nil {
+		t.Cleanup(func() { _ = os.Remove(cdiFolder) })
+	}
+	p := podmanHost{dir: dir, as: as}
 	p.conf, p.prefix = filepath.Join(p.dir, "containers.conf"), filepath.Join(p.dir, "prefix")
 	for _, d := range []string{"hooks.d", "cdi", "rootfs/bin", "prefix/bin"} {
 		must(t, os.MkdirAll(filepath.Join(p.dir, d), 0o755))
@@ -67,6 +76,11 @@ func newPodman(t *testing.T, runtime string, s site) podmanHost {
 	write(t, filepath.Join(p.dir, "cdi/nvidia.yaml"), gpuSpec)
 	p.look(t, s)
 	copyTo(t, lookPath(t, "busybox"), filepath.Join(p.dir, "rootfs/bin/busybox"))
+	if len(as) > 0 {
+		must(t, os.Mkdir(p.dir+"/home", 0o755))
+		must(t, os.Chown(p.dir, nobody, nobody))
+		must(t, os.Chown(p.dir+"/home", nobody, nobody))
+	}
 	tar := fmt.Sprintf("tar -C %s -c . | %s import - localhost/bb:1", filepath.Join(p.dir, "rootfs"), strings.Join(p.podman(), " "))
 	if out, code := p.call(t, "sh", "-c", tar); code != 0 {
 		t.Skipf("podman cannot import an image here (exit %d): %s", code, out)
@@ -105,18 +119,18 @@ func (p podmanHost) podman() []string {
 	return []string{"podman", "--root", p.dir + "/root", "--runroot", p.dir + "/run", "--tmpdir", p.dir + "/tmp", "--storage-driver", "vfs"}
 }
 
-// call runs a command in which /run/cdi is the host's folder of CDI files.
+// call runs a command in which cdiFolder is the host's folder of CDI files.
 func (p podmanHost) call(t *testing.T, command ...string) (string, int) {
 	t.Helper()
-	const folder = "/run/cdi"
-	if os.Mkdir(folder, 0o755) == nil {
-		defer func() { _ = os.Remove(folder) }()
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	args := append([]string{"-m", "sh", "-c", `mount --bind "$0" ` + folder + ` && exec "$@"`, p.dir + "/cdi"}, command...)
+	args := append([]string{"-m", "sh", "-c", `mount --bind "$0" ` + cdiFolder + ` && exec "$@"`, p.dir + "/cdi"}, slices.Concat(p.as, command)...)
 	cmd := exec.CommandContext(ctx, "unshare", args...)
 	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+p.conf)
+	if len(p.as) > 0 {
+		cmd.Dir = p.dir
+		cmd.Env = append(cmd.Env, "HOME="+p.dir+"/home", "XDG_RUNTIME_DIR="+p.dir+"/home")
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -238,4 +252,40 @@ func (p podmanHost) startsWithout(t *testing.T) {
 			t.Errorf("the program %s: exit %d: %s", way.name, code, out)
 		}
 	}
+}
+
+// nobody is a user without rights.
+const nobody = 65534
+
+// TestEnginePodmanRootless: a user's podman is refused too, and where neither the machine's log nor journald can be
+// written the record is in the user's home.
+func TestEnginePodmanRootless(t *testing.T) {
+	s := oldHost(t, "")
+	for _, path := range []string{s.bin, s.root, s.config} {
+		for at := filepath.Dir(path); at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
+			must(t, os.Chmod(at, 0o755)) // a test's own folder is its user's alone
+		}
+	}
+	id := strconv.Itoa(nobody)
+	p := newPodman(t, "runc", s, "setpriv", "--reuid", id, "--regid", id, "--clear-groups")
+	defer func() { _, _ = p.call(t, append(p.podman(), "system", "migrate")...) }() // ends podman's own process
+	library := "/usr/lib/x86_64-linux-gnu/libcuda.so.535.183.06"
+	bad := func() (string, int) { // a user's runtime binds nodes, which this machine lacks; the driver's library tells too
+		return p.run(t, "-v", s.root+library+":"+library+":ro", "-e", "NVIDIA_REQUIRE_CUDA=cuda>=13.0", "-e", "CUDA_VERSION=13.0.0")
+	}
+	out, code := bad()
+	started(t, out, code)
+	undo := p.register(t, "podman")
+	out, code = bad()
+	if code != 126 || strings.Contains(out, ran) {
+		t.Fatalf("exit %d, want 126: %s", code, out)
+	}
+	contains(t, out, "gpu-preflight refused this container: ", "cuda-requirement")
+	s.log = filepath.Join(p.dir, "home/.local/state/gpu-preflight/launches.jsonl")
+	if list := s.records(t); len(list) != 1 || list[0].Verdict != "refuse" {
+		t.Errorf("records: %+v", list)
+	}
+	undo()
+	out, code = bad()
+	started(t, out, code)
 }

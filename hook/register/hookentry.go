@@ -15,18 +15,26 @@ const hookName = "gpu-preflight-hook"
 type hookEntry struct {
 	Path string   `json:"path"`
 	Args []string `json:"args"`
-	Env  []string `json:"env"`
+	Env  []string `json:"env"` // what it gets and nothing else; nil: what the runtime has
 }
 
-// hookEntry is our hook. Where there is a shell, the shell stands in front, so that only the hook's own refusal
-// (exit code 1) refuses: where the program is missing, killed or made for another machine the container starts.
+// hookEntry is our hook with an environment of its own.
 func (s Site) hookEntry() hookEntry {
+	return s.launcher([]string{"PATH=/usr/bin:/bin", "GOMAXPROCS=1"}, "")
+}
+
+// userEntry is our hook with the runtime's environment: of a user without rights on the machine's log it needs the
+// home.
+func (s Site) userEntry() hookEntry { return s.launcher(nil, "GOMAXPROCS=1 ") }
+
+// launcher puts the shell, where there is one, in front of our hook, so that only the hook's own refusal (exit code
+// 1) refuses: where the program is missing, killed or made for another machine the container starts.
+func (s Site) launcher(env []string, settings string) hookEntry {
 	program := filepath.Join(s.Prefix, "bin", hookName)
-	e := hookEntry{Path: program, Args: []string{hookName}, Env: []string{"PATH=/usr/bin:/bin", "GOMAXPROCS=1"}}
 	if shell := s.program("/bin/sh"); shell != "" {
-		e.Path, e.Args = shell, []string{"sh", "-c", shellWord(program) + "; [ $? -ne 1 ]"}
+		return hookEntry{Path: shell, Args: []string{"sh", "-c", settings + shellWord(program) + "; [ $? -ne 1 ]"}, Env: env}
 	}
-	return e
+	return hookEntry{Path: program, Args: []string{hookName}, Env: env}
 }
 
 // ours says whether a hook runs our program, wherever that was installed.

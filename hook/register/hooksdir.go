@@ -29,18 +29,17 @@ func (s Site) hooksEdit(folders []string) (path string, edits []Edit, err error)
 	if err != nil {
 		return "", nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	e := s.hookEntry()
+	e := s.userEntry()
 	text := fmt.Sprintf(`{
   "version": "1.0.0",
   "hook": {
     "path": %s,
-    "args": %s,
-    "env": %s
+    "args": %s
   },
   "when": {"always": true},
   "stages": ["createRuntime"]
 }
-`, jsonText(e.Path), jsonText(e.Args), jsonText(e.Env))
+`, jsonText(e.Path), jsonText(e.Args))
 	if now == nil || string(now) != text {
 		edits = []Edit{{Path: path, Before: now, After: []byte(text), Mode: 0o644}}
 	}

@@ -12,8 +12,7 @@ const hooksText = `{
   "version": "1.0.0",
   "hook": {
     "path": "/bin/sh",
-    "args": ["sh","-c","/usr/local/bin/gpu-preflight-hook; [ $? -ne 1 ]"],
-    "env": ["PATH=/usr/bin:/bin","GOMAXPROCS=1"]
+    "args": ["sh","-c","GOMAXPROCS=1 /usr/local/bin/gpu-preflight-hook; [ $? -ne 1 ]"]
   },
   "when": {"always": true},
   "stages": ["createRuntime"]
