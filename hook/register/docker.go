@@ -11,6 +11,7 @@ import (
 const (
 	dockerConfig  = "/etc/docker/daemon.json"
 	dockerRuntime = "gpu-preflight" // the name of our runtime
+	dockerUnit    = "docker.service"
 )
 
 // daemonJSON is what matters to us of docker's configuration (moby daemon/config/config.go).
@@ -41,13 +42,13 @@ func docker() Engine {
 		Name:    "docker",
 		Present: func(s Site) bool { return s.program("dockerd") != "" },
 		Plan:    dockerPlan,
-		Strip:   func(_ string, content []byte) ([]byte, error) { return dockerStrip(content, false) },
-		Keep:    func(_ string, content []byte) ([]byte, error) { return dockerStrip(content, true) },
-		Files:   func(s Site) []string { return []string{dockerFile(s)} },
+		Strip:   func(path string, content []byte) ([]byte, error) { return dockerStripFile(path, content, false) },
+		Keep:    func(path string, content []byte) ([]byte, error) { return dockerStripFile(path, content, true) },
+		Files:   func(s Site) []string { return []string{selfTestPath(dockerUnit), dockerFile(s)} },
 		Users:   dockerUsers,
 		// A reload does not take the default runtime back where the key is gone (docker 20.10, daemon/reload_unix.go):
 		// containers made until the restart would name a runtime that is none any more.
-		Back: []string{"systemctl restart docker"},
+		Back: []string{"systemctl daemon-reload", "systemctl restart docker"},
 	}
 }
 
@@ -99,6 +100,12 @@ func dockerPlan(s Site) (Plan, error) {
 	}
 	p.Shims = []Shim{shim}
 	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
+	if p.Edits, err = dockerSelfTest(s, shim); err != nil {
+		return Plan{}, fmt.Errorf("read %s: %w", selfTestPath(dockerUnit), err)
+	}
+	if len(p.Edits) > 0 {
+		p.Restart = append([]string{"systemctl daemon-reload"}, p.Restart...)
+	}
 	after, err := dockerSplice(before, config, entry)
 	if err != nil {
 		return Plan{}, fmt.Errorf("%s: %w", path, err)
@@ -106,9 +113,17 @@ func dockerPlan(s Site) (Plan, error) {
 	if before != nil && string(after) == string(before) {
 		return p, nil
 	}
-	p.Edits = []Edit{{Path: path, Before: before, After: after, Mode: mode}}
+	p.Edits = append(p.Edits, Edit{Path: path, Before: before, After: after, Mode: mode})
 	p.Notes = []string{"a container keeps the runtime it was first started with; one made before is judged when it is made anew"}
 	return p, nil
+}
+
+// dockerSelfTest is the drop-in of docker's unit; a configuration elsewhere may be another daemon's.
+func dockerSelfTest(s Site, shim Shim) ([]Edit, error) {
+	if s.Configs["docker"] != "" {
+		return nil, nil
+	}
+	return s.selfTest(dockerUnit, []Shim{shim})
 }
 
 // oldDefault is the runtime that is the default without us.
@@ -167,6 +182,14 @@ func dockerSplice(content []byte, c daemonJSON, entry dockerdRuntime) ([]byte, e
 		return content, nil
 	}
 	return setJSON(content, `"`+dockerRuntime+`"`, "default-runtime")
+}
+
+// dockerStripFile takes our entries out of a file that changed since.
+func dockerStripFile(path string, content []byte, keep bool) ([]byte, error) {
+	if filepath.Base(path) == selfTestFile {
+		return stripSelfTest(content), nil
+	}
+	return dockerStrip(content, keep)
 }
 
 // dockerStrip gives docker the default runtime back, and takes our entry out unless containers name it. An entry that

@@ -217,7 +217,7 @@ func TestDockerFlags(t *testing.T) {
 		"/lib/systemd/system/docker.service": "[Service]\nExecStart=/usr/bin/dockerd --config-file /etc/mine.json --data-root=/data\n",
 	})
 	p, err := docker().Plan(s)
-	if err != nil || len(p.Edits) != 1 || p.Edits[0].Path != "/etc/mine.json" || p.Edits[0].Before != nil {
+	if err != nil || len(p.Edits) != 2 || p.Edits[1].Path != "/etc/mine.json" || p.Edits[1].Before != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if roots := dataRoots(s); !slices.Equal(roots, []string{"/data", "/var/lib/docker"}) {

@@ -214,6 +214,20 @@ func TestEngineDocker20Registered(t *testing.T) {
 		t.Errorf("a container without a GPU was recorded: %+v", list)
 	}
 
+	must(t, os.RemoveAll(d.dir+"/local/libexec"))
+	if out, code = d.docker(t, "start", "--attach", "plain"); code == 0 {
+		t.Errorf("without the shim it started: %s", out)
+	}
+	d.stop()
+	d.must(t, "/bin/sh", "-c", d.site().SelfTest(register.Shim{Name: "docker-runc", Next: "/usr/sbin/runc"}))
+	d.start(t)
+	out, code = d.docker(t, "start", "--attach", "plain")
+	started(t, out, code)
+	d.register(t)
+	if out, code = d.launch(t, "--rm", "--gpus=all"); code != 125 {
+		t.Errorf("registered anew: exit %d: %s", code, out)
+	}
+
 	if r := d.unregister(t, false); len(r.Users) != 2 {
 		t.Errorf("containers that name the runtime: %v", r.Users)
 	}

@@ -1,0 +1,64 @@
+package register
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// selfTestFile is our drop-in for an engine's systemd unit.
+const selfTestFile = "gpu-preflight.conf"
+
+// selfTestLine begins each line of ours in it. With the dash, the engine starts whatever becomes of the test.
+const selfTestLine = "ExecStartPre=-/bin/sh -c '"
+
+// SelfTest is what an engine's unit does before the engine starts, as a command for sh: a shim that does not run
+// (gone, not executable, of another architecture) is replaced by a link to its next runtime, so that containers start.
+// Where the next runtime does not run either, nothing would be won. It needs nothing of ours.
+func (s Site) SelfTest(shim Shim) string {
+	path, next := `"`+s.ShimPath(shim.Name)+`"`, `"`+shim.Next+`"`
+	return path + " --version >/dev/null 2>&1 || ! " + next + " --version >/dev/null 2>&1 || { " +
+		`mkdir -p "` + s.shimFolder(shim.Name) + `" && ln -sfn ` + next + " " + path + ` && ` +
+		`echo "gpu-preflight: ` + s.ShimPath(shim.Name) + ` does not run. Launches pass unjudged until gpu-preflight register" >&2; }`
+}
+
+// selfTest puts the test into the unit's drop-in. A host without the unit has none.
+func (s Site) selfTest(unit string, shims []Shim) ([]Edit, error) {
+	if s.unit(unit) == "" {
+		return nil, nil
+	}
+	text := []string{markMade, "[Service]"}
+	for _, shim := range shims {
+		if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
+			return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
+		}
+		command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
+		text = append(text, selfTestLine+command+"'")
+	}
+	path := selfTestPath(unit)
+	before, mode, err := s.read(path)
+	if after := strings.Join(text, "\n") + "\n"; err != nil || string(before) != after {
+		return []Edit{{Path: path, Before: before, After: []byte(after), Mode: mode}}, err
+	}
+	return nil, nil
+}
+
+func selfTestPath(unit string) string { return filepath.Join(unitFolder, unit+".d", selfTestFile) }
+
+// stripSelfTest takes our lines out; nil: nothing else is there.
+func stripSelfTest(content []byte) []byte {
+	var rest strings.Builder
+	empty := true
+	for line := range strings.Lines(string(content)) {
+		if strings.HasPrefix(line, markMade) || (strings.HasPrefix(line, selfTestLine) && strings.Contains(line, "/libexec/gpu-preflight/")) {
+			continue
+		}
+		text := strings.TrimSpace(line)
+		empty = empty && (text == "" || text == "[Service]")
+		rest.WriteString(line)
+	}
+	if empty {
+		return nil
+	}
+	return []byte(rest.String())
+}
