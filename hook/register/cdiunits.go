@@ -24,7 +24,7 @@ type unitFile struct {
 // services are up. deploy/systemd holds the same files for a prefix of /usr/local. Neither acts after unregistering,
 // also where systemd has not read its files again: the service looks for its path unit, the drop-in for our state.
 func cdiUnits(s Site) []unitFile {
-	register := filepath.Join(s.Prefix, "bin/gpu-preflight") + " register cdi"
+	register := filepath.Join(s.Prefix, "bin/gpu-preflight") + " register --prefix " + s.Prefix + " cdi"
 	return []unitFile{
 		{path: unitFolder + "/gpu-preflight-cdi.service", text: `[Unit]
 Description=Put GPU launches through CDI files under gpu-preflight's judgement
