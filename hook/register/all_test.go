@@ -21,6 +21,7 @@ func everyHost(t *testing.T) Site {
 		"/etc/containers/containers.conf":                "[engine]\nruntime = \"crun\"\n",
 		"/usr/share/containers/oci/hooks.d/":             "",
 		"/etc/crio/crio.conf":                            "[crio.runtime]\n",
+		"/lib/systemd/system/containerd.service":         "[Service]\nExecStart=/usr/bin/containerd\n",
 		"/lib/systemd/system/docker.service":             "[Service]\nExecStart=/usr/bin/dockerd -H fd://\n",
 		"/lib/systemd/system/nvidia-cdi-refresh.service": "[Service]\nExecStart=/usr/bin/nvidia-ctk cdi generate\n",
 		"/etc/cdi/nvidia.yaml": "---\ncdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n    - name: \"0\"\n      containerEdits:\n        deviceNodes:\n            - path: /dev/nvidia0\n" +

@@ -11,6 +11,7 @@ import (
 
 const (
 	containerdConfig = "/etc/containerd/config.toml"
+	containerdUnit   = "containerd.service"
 	// dropInName sorts behind nvidia-ctk's 99-nvidia.toml: later files win.
 	dropInName = "zz-gpu-preflight.toml"
 	// dropInGlob imports our drop-in alone. A pattern: containerd need not find a file for it, while one that is named
@@ -29,8 +30,11 @@ func containerd() Engine {
 		Present: containerdPresent,
 		Plan:    containerdPlan,
 		Strip: func(path string, content []byte) ([]byte, error) {
-			if filepath.Base(path) == dropInName {
+			switch filepath.Base(path) {
+			case dropInName:
 				return nil, nil
+			case selfTestFile:
+				return stripSelfTest(content), nil
 			}
 			f, err := containerdStrip(content)
 			if err != nil {
@@ -54,7 +58,7 @@ func containerdPresent(s Site) bool {
 
 // containerdFiles are the files that may hold our entries. nvidia-ctk copies what it finds in one to another.
 func containerdFiles(s Site) []string {
-	paths := []string{dropInPath(s)}
+	paths := []string{selfTestPath(containerdUnit), dropInPath(s)}
 	files, err := containerdRead(s)
 	if err != nil {
 		return append(paths, containerdTop(s))
@@ -104,8 +108,11 @@ func containerdPlan(s Site) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	if p.Edits, err = withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits); err != nil {
+		return Plan{}, err
+	}
 	if len(p.Edits) > 0 {
-		p.Restart = []string{"systemctl restart containerd"} // containerd reads its configuration only when it starts
+		p.Restart = []string{"systemctl daemon-reload", "systemctl restart containerd"} // it reads its configuration only when it starts
 		p.Notes = []string{"containerd: containers that were made before are judged when they are made anew; " +
 			"a RuntimeClass with the handler " + unwrappedHandler + " is not judged"}
 	}

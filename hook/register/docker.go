@@ -100,8 +100,8 @@ func dockerPlan(s Site) (Plan, error) {
 	}
 	p.Shims = []Shim{shim}
 	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
-	if p.Edits, err = dockerSelfTest(s, shim); err != nil {
-		return Plan{}, fmt.Errorf("read %s: %w", selfTestPath(dockerUnit), err)
+	if p.Edits, err = withSelfTest(s, "docker", dockerUnit, shim, nil); err != nil {
+		return Plan{}, err
 	}
 	if len(p.Edits) > 0 {
 		p.Restart = append([]string{"systemctl daemon-reload"}, p.Restart...)
@@ -116,14 +116,6 @@ func dockerPlan(s Site) (Plan, error) {
 	p.Edits = append(p.Edits, Edit{Path: path, Before: before, After: after, Mode: mode})
 	p.Notes = []string{"a container keeps the runtime it was first started with; one made before is judged when it is made anew"}
 	return p, nil
-}
-
-// dockerSelfTest is the drop-in of docker's unit; a configuration elsewhere may be another daemon's.
-func dockerSelfTest(s Site, shim Shim) ([]Edit, error) {
-	if s.Configs["docker"] != "" {
-		return nil, nil
-	}
-	return s.selfTest(dockerUnit, []Shim{shim})
 }
 
 // oldDefault is the runtime that is the default without us.

@@ -22,22 +22,32 @@ func (s Site) SelfTest(shim Shim) string {
 		`echo "gpu-preflight: ` + s.ShimPath(shim.Name) + ` does not run. Launches pass unjudged until gpu-preflight register" >&2; }`
 }
 
+// withSelfTest puts the drop-in of an engine's unit before the edits of its configuration. A configuration elsewhere may
+// be another daemon's, whose unit is not known.
+func withSelfTest(s Site, engine, unit string, shim Shim, edits []Edit) ([]Edit, error) {
+	if s.Configs[engine] != "" {
+		return edits, nil
+	}
+	dropIn, err := s.selfTest(unit, shim)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", selfTestPath(unit), err)
+	}
+	return append(dropIn, edits...), nil
+}
+
 // selfTest puts the test into the unit's drop-in. A host without the unit has none.
-func (s Site) selfTest(unit string, shims []Shim) ([]Edit, error) {
+func (s Site) selfTest(unit string, shim Shim) ([]Edit, error) {
 	if s.unit(unit) == "" {
 		return nil, nil
 	}
-	text := []string{markMade, "[Service]"}
-	for _, shim := range shims {
-		if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
-			return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
-		}
-		command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
-		text = append(text, selfTestLine+command+"'")
+	if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
+		return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
 	}
+	command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
+	after := markMade + "\n[Service]\n" + selfTestLine + command + "'\n"
 	path := selfTestPath(unit)
 	before, mode, err := s.read(path)
-	if after := strings.Join(text, "\n") + "\n"; err != nil || string(before) != after {
+	if err != nil || string(before) != after {
 		return []Edit{{Path: path, Before: before, After: []byte(after), Mode: mode}}, err
 	}
 	return nil, nil
