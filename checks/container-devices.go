@@ -105,6 +105,10 @@ func (f Facts) missingNodes() Result {
 	case len(missing) == 0:
 		return pass("nvidiactl and nvidia-uvm are given").from("linux.devices")
 	}
+	if !slices.ContainsFunc(f.Launch.Container.Devices, func(d specs.LinuxDevice) bool { return isGPUNode(path.Base(d.Path)) }) {
+		return warn("the driver's libraries are given, but no GPU (/dev/nvidia0 and so on)").
+			fix("request the GPU by its CDI name (nvidia.com/gpu=all)").from("linux.devices")
+	}
 	// Graphics and video work without nvidia-uvm, so only a container that says it wants CUDA fails.
 	if !f.declaresCUDA() {
 		return warn("%s not given", list(missing)).fix("give the container " + list(missing)).from("linux.devices")

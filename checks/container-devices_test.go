@@ -44,6 +44,7 @@ func TestContainerDevices(t *testing.T) {
 		{"neither, a requirement is declared", and(without(ctl), without(uvm), requires("cuda>=12.0")), "fail", ctl + ", " + uvm},
 		{"no nvidia-uvm: graphics and video work", without(uvm), "warn", uvm},
 		{"all capabilities: a desktop's graphics ask for them too", and(without(uvm), capabilities("all")), "warn", uvm},
+		{"libraries alone: no GPU was given", and(func(f *Facts) { f.Launch.Container.Devices = nil }, cudaImage), "warn", "no GPU"},
 		{"an observer", and(without(uvm), cudaImage, observer), "warn", ""},
 		{"without compute", and(without(uvm), cudaImage, capabilities("graphics", "video")), "skip", "NVIDIA_DRIVER_CAPABILITIES"},
 		{"an old major of nvidia-uvm", node(uvm, 510), "fail", uvm + "|510|511|nvidia-ctk cdi generate"},
