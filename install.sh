@@ -4,25 +4,27 @@ set -eu
 
 usage() {
 	cat <<'EOF'
-Usage: install.sh [--dry-run] [--prefix DIR] [--destdir DIR]
+Usage: install.sh [--register auto|none|ENGINE,...] [--dry-run] [--prefix DIR] [--destdir DIR]
        install.sh --uninstall [--purge] [--dry-run] [--prefix DIR] [--destdir DIR]
        install.sh --build DIR
 
 Puts the programs into PREFIX/bin, the policy into /etc/gpu-preflight/config.toml (kept if it is there), the
-folder of the records into /var/log/gpu-preflight, and its logrotate file into /etc/logrotate.d. Registers
-nothing: no container is judged until an engine is told of the hook (docs/engines.md).
+folder of the records into /var/log/gpu-preflight, and its logrotate file into /etc/logrotate.d. No container is
+judged until an engine is told of it: by --register here, or by gpu-preflight register later.
 In a source tree with Go at hand the programs are built, else they are taken from beside this script or bin/.
 
   --prefix DIR    where bin/ lies (default /usr/local)
   --destdir DIR   install below DIR, as for a package (default: this host)
+  --register WHAT auto: the engines that gpu-preflight register finds; names with commas between; none (default)
   --dry-run       print each action, change nothing
-  --uninstall     remove the programs; keep the policy and the records. Take the hook out of the engines first
+  --uninstall     undo every registration, remove the programs; keep the policy and the records
   --purge         with --uninstall: remove the policy and the records too
   --build DIR     build the programs into DIR and stop
   --help          print this
 
 Examples:
   sudo ./install.sh
+  sudo ./install.sh --register docker,cdi
   sudo ./install.sh --dry-run --prefix /opt/gpu-preflight
   ./install.sh --destdir /tmp/package --prefix /usr
   sudo ./install.sh --uninstall --purge
@@ -144,6 +146,9 @@ install_all() {
 		fi
 	done
 	link "$bin/gpu-preflight-hook" "$bin/gpu-preflight-runtime"
+	for shim in "$dest$prefix/libexec/gpu-preflight"/*/gpu-preflight-runtime; do # what is registered is the same program
+		if [ -f "$shim" ] && ! [ -L "$shim" ]; then link "$bin/gpu-preflight-hook" "$shim"; fi
+	done
 	if [ -e "$dest/etc/gpu-preflight/config.toml" ]; then
 		say "keep $dest/etc/gpu-preflight/config.toml"
 	else
@@ -151,12 +156,42 @@ install_all() {
 	fi
 	do_ chmod 0755 "$dest/var/log/gpu-preflight"
 	replace "$here/deploy/logrotate/gpu-preflight" "$dest/etc/logrotate.d/gpu-preflight" 0644
-	[ -z "$dry_run" ] || return 0
-	[ -x "$bin/gpu-preflight-nvml" ] || warn "WITHOUT gpu-preflight-nvml: what only NVML tells about the GPUs stays unknown"
-	say "installed; no container is judged yet: docs/engines.md tells how an engine is told of the hook"
+	if [ -z "$dry_run" ]; then
+		[ -x "$bin/gpu-preflight-nvml" ] || warn "WITHOUT gpu-preflight-nvml: what only NVML tells about the GPUs stays unknown"
+	fi
+	register_all
+}
+
+# register_all puts the programs in front of the engines that were named.
+register_all() {
+	case $register in
+	none)
+		say "installed; no container is judged yet. Next: gpu-preflight register --dry-run"
+		return
+		;;
+	auto) set -- ;;
+	*)
+		old=$IFS IFS=,
+		set -f
+		# shellcheck disable=SC2086 # split at the commas
+		set -- $register
+		set +f
+		IFS=$old
+		;;
+	esac
+	do_ "$bin/gpu-preflight" ${dest:+--root "$dest"} register --prefix "$prefix" "$@"
+}
+
+# unregister_all comes first: an engine that names a program which is gone starts no container.
+unregister_all() {
+	[ -n "$(find "$dest/var/lib/gpu-preflight/register" -type f 2>/dev/null | head -n 1)" ] || return 0
+	[ -x "$bin/gpu-preflight" ] || die "$dest/var/lib/gpu-preflight/register names registrations, and $bin/gpu-preflight is not there to undo them: install again, then uninstall"
+	do_ "$bin/gpu-preflight" ${dest:+--root "$dest"} unregister --prefix "$prefix" ||
+		die "the registrations are not undone (see above), so nothing was removed"
 }
 
 uninstall_all() {
+	unregister_all
 	for name in gpu-preflight gpu-preflight-runtime gpu-preflight-hook gpu-preflight-nvml; do
 		[ ! -e "$bin/$name" ] || do_ rm -f "$bin/$name"
 	done
@@ -173,9 +208,14 @@ uninstall_all() {
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
-action=install_all dry_run='' purge='' prefix=/usr/local dest='' out=''
+action=install_all register=none dry_run='' purge='' prefix=/usr/local dest='' out=''
 while [ $# -gt 0 ]; do
 	case $1 in
+	--register)
+		[ -n "${2:-}" ] || wrong "$1 wants auto, none or engines"
+		register=$2
+		shift
+		;;
 	--prefix | --destdir | --build)
 		[ -n "${2:-}" ] || wrong "$1 wants a folder"
 		case $1 in

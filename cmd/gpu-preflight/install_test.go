@@ -231,6 +231,45 @@ func TestUninstall(t *testing.T) {
 	})
 }
 
+// TestUninstallUnregistersFirst: an engine that names a program which is gone starts no container.
+func TestUninstallUnregistersFirst(t *testing.T) {
+	from, path, dest := release(t, allPrograms...), pathOf(t, installNeeds...), t.TempDir()
+	mustInstall(t, from, path, "--destdir", dest)
+	write(t, dest+"/var/lib/gpu-preflight/register/docker.json", "{}", 0o600)
+	program, err := os.ReadFile(dest + "/usr/local/bin/gpu-preflight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dest+"/usr/local/bin/gpu-preflight", "#!/bin/sh\nexit 1\n", 0o755)
+	before := tree(t, dest)
+	out, code := install(t, from, path, "--uninstall", "--destdir", dest)
+	if code != 1 || !slices.Equal(tree(t, dest), before) {
+		t.Errorf("exit code %d, left %v of %v\n%s", code, tree(t, dest), before, out)
+	}
+	write(t, dest+"/usr/local/bin/gpu-preflight", string(program), 0o755)
+	if out := mustInstall(t, from, path, "--uninstall", "--destdir", dest); !strings.Contains(out, "gpu-preflight --root "+dest+" unregister --prefix /usr/local\n") {
+		t.Errorf("gpu-preflight unregister did not run:\n%s", out)
+	}
+}
+
+// TestInstallRegisters: --register hands the engines on, and a second installation renews what is registered.
+func TestInstallRegisters(t *testing.T) {
+	from, path, dest := release(t, allPrograms...), pathOf(t, installNeeds...), t.TempDir()
+	for what, runs := range map[string]string{
+		"auto": "register --prefix /usr/local\n", "docker,cdi": "register --prefix /usr/local docker cdi\n", "none": "Next: gpu-preflight register --dry-run",
+	} {
+		if out := mustInstall(t, from, path, "--destdir", dest, "--register", what); !strings.Contains(out, runs) {
+			t.Errorf("--register %s: no %q in\n%s", what, runs, out)
+		}
+	}
+	shim := dest + "/usr/local/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime"
+	write(t, shim, "old", 0o755)
+	mustInstall(t, from, path, "--destdir", dest)
+	if inode(t, shim) != inode(t, dest+"/usr/local/bin/gpu-preflight-hook") {
+		t.Error("the registered shim is still the old program")
+	}
+}
+
 func TestInstallRefusesWrongUse(t *testing.T) {
 	from, path := release(t), pathOf(t, installNeeds...)
 	rows := []struct {
