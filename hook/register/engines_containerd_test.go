@@ -1,242 +1,94 @@
 package register_test
 
 import (
-	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
-	"golang.org/x/sys/unix"
-
-	"gpu-preflight/testdata/fixture"
+	"gpu-preflight/hook/register"
 )
 
-// containerdHost is Debian's containerd, started by the test in folders of its own, and asked as a kubelet asks it.
-type containerdHost struct {
-	dir    string // the host's root for register too
-	client string
-	nodes  map[string]string // in a container: on this machine
-	stop   func()
-}
+// The configurations of a containerd beside the machine's own, which may not lower its oom_score_adj. Those of 1.6 and
+// 2.x read the same folders by other names.
+const (
+	folders = `root = "DIR/root" # its own folders
+state = "DIR/state"
+`
+	sockets = `
+[grpc]
+  address = "DIR/c.sock"
+[ttrpc]
+  address = "DIR/t.sock"
 
-// newContainerd prepares a host with our programs in DIR/local/bin, and leaves the test out where containerd cannot run
-// a pod.
-func newContainerd(t *testing.T, s site, config string) *containerdHost {
-	t.Helper()
-	for _, path := range []string{"/usr/bin/containerd", "/usr/bin/containerd-shim-runc-v2", "/usr/bin/ctr", "/usr/sbin/runc"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skip("containerd and runc are not installed")
-		}
-	}
-	dir := t.TempDir()
-	c := &containerdHost{dir: dir, client: filepath.Join(dir, "cri")}
-	for _, folder := range []string{"local", "dev", "usr/sbin", filepath.Dir(dir)[1:]} {
-		must(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
-	}
-	must(t, os.Symlink("/", filepath.Join(dir, dir))) // below the root, the root's own path is the root
-	must(t, os.Rename(s.bin, dir+"/local/bin"))
-	copyTo(t, "/usr/sbin/runc", dir+"/usr/sbin/runc")
-	c.makeNodes(t)
-	c.buildClient(t)
-	write(t, dir+"/config.toml", strings.ReplaceAll(config, "DIR", dir))
-	must(t, os.WriteFile(dir+"/image.tar", busyboxImage(t), 0o644))
-	c.start(t, s)
-	if out, err := c.ctr(t, "images", "import", dir+"/image.tar"); err != nil {
-		t.Skipf("containerd cannot take an image here: %v: %s\n%s", err, out, c.log(t))
-	}
-	if p := c.launch(t, nil); !strings.Contains(p.Output, ran) {
-		t.Skipf("containerd cannot run a pod here: %+v\n%s", p, c.log(t))
-	}
-	return c
-}
+[plugins]
+  [plugins."io.containerd.internal.v1.opt"]
+    path = "DIR/opt"
+`
+	pods2 = `  [plugins."io.containerd.grpc.v1.cri"]
+    restrict_oom_score_adj = true
+    enable_unprivileged_ports = false
+    sandbox_image = "` + criImage + `"
+`
+	pods3 = `  [plugins.'io.containerd.cri.v1.images'.pinned_images]
+    sandbox = "` + criImage + `"
+  [plugins.'io.containerd.cri.v1.runtime']
+    restrict_oom_score_adj = true
+    enable_unprivileged_ports = false
+`
+	version2 = "version = 2\n" + folders + sockets + pods2
+	version3 = "version = 3\n" + folders + sockets + pods3
+	version4 = "version = 4\n" + folders + `
+[plugins]
+  [plugins.'io.containerd.server.v1.grpc']
+    address = "DIR/c.sock"
+  [plugins.'io.containerd.server.v1.ttrpc']
+    address = "DIR/t.sock"
+  [plugins.'io.containerd.internal.v1.opt']
+    path = "DIR/opt"
+` + pods3
+	// handler is a handler of the user's own, in the section PLUGIN.
+	handler = `
+    [plugins."PLUGIN".containerd]
+      default_runtime_name = "mine"
+      [plugins."PLUGIN".containerd.runtimes.mine]
+        runtime_type = "io.containerd.runc.v2" # as everywhere
+        pod_annotations = ["a.*"]
+        [plugins."PLUGIN".containerd.runtimes.mine.options]
+          BinaryName = "/usr/sbin/runc"
+          SystemdCgroup = false
+`
+)
 
-// makeNodes makes the nodes of one GPU, which this machine need not have: nobody opens them.
-func (c *containerdHost) makeNodes(t *testing.T) {
-	t.Helper()
-	c.nodes = map[string]string{}
-	for path, number := range map[string][2]uint32{"/dev/nvidiactl": {195, 255}, "/dev/nvidia0": {195, 0}, "/dev/nvidia-uvm": {511, 0}} {
-		c.nodes[path] = c.dir + path
-		if err := unix.Mknod(c.dir+path, unix.S_IFCHR|0o666, int(unix.Mkdev(number[0], number[1]))); err != nil {
-			t.Skipf("nodes cannot be made here: %v", err)
-		}
-	}
-}
-
-// buildClient builds the client of testdata/tools, with the flags of make tools.
-func (c *containerdHost) buildClient(t *testing.T) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", c.client, "./cri")
-	cmd.Dir, cmd.Env = filepath.Join(fixture.Root(), "testdata/tools"), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the client: %v: %s", err, out)
-	}
-}
-
-// start starts containerd with the policy and the host that a site names, and waits until it answers.
-func (c *containerdHost) start(t *testing.T, s site) {
-	t.Helper()
-	log, err := os.OpenFile(c.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	must(t, err)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/usr/bin/containerd", "--config", c.dir+"/config.toml")
-	cmd.Env = append(os.Environ(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GPU_PREFLIGHT_ROOT="+s.root, "GPU_PREFLIGHT_CONFIG="+s.config)
-	cmd.Stdout, cmd.Stderr = log, log
-	must(t, cmd.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	c.stop = func() {
-		c.stop = func() {}
-		c.sweep(t)
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-		_ = log.Close()
-	}
-	t.Cleanup(func() { c.stop() })
-	deadline := time.After(time.Minute)
-	for {
-		if _, err := c.ctr(t, "version"); err == nil {
-			return
-		}
-		select {
-		case <-ended:
-			t.Skipf("containerd cannot run here: %s", c.log(t))
-		case <-deadline:
-			t.Fatalf("containerd does not answer: %s", c.log(t))
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-func (c *containerdHost) restart(t *testing.T, s site) {
-	t.Helper()
-	c.stop()
-	c.start(t, s)
-}
-
-// sweep ends what a failed launch has left, which outlives containerd.
-func (c *containerdHost) sweep(t *testing.T) {
-	t.Helper()
-	if out, err := c.ctr(t, "tasks", "list", "-q"); err == nil {
-		for id := range strings.FieldsSeq(out) {
-			t.Errorf("the task %s was left", id)
-			_, _ = c.ctr(t, "tasks", "rm", "-f", id)
-		}
-	}
-	lines := strings.Split(readFile(t, "/proc/self/mounts"), "\n")
-	slices.Reverse(lines)
-	for _, line := range lines {
-		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], c.dir+"/") {
-			t.Errorf("%s was left mounted", fields[1])
-			_ = syscall.Unmount(fields[1], syscall.MNT_DETACH)
-		}
-	}
-}
-
-func (c *containerdHost) log(t *testing.T) string {
-	t.Helper()
-	return readFile(t, c.dir+"/log")
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	must(t, err)
-	return string(text)
-}
-
-func (c *containerdHost) ctr(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/usr/bin/ctr", append([]string{"-a", c.dir + "/c.sock", "-n", "k8s.io"}, args...)...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-// criPod is what became of a pod; testdata/tools/cri prints it.
-type criPod struct {
-	Failed, Error, State, Reason, Message, Output string
-	Exit                                          int
-}
-
-// launch starts a pod of one container that says that it ran.
-func (c *containerdHost) launch(t *testing.T, flags []string) (p criPod) {
-	t.Helper()
-	args := append([]string{"-socket", c.dir + "/c.sock", "-image", criImage}, flags...)
-	cmd := exec.CommandContext(t.Context(), c.client, append(args, "/bin/busybox", "echo", ran)...)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s\n%s", err, cmd.Stderr, c.log(t))
-	}
-	must(t, json.Unmarshal(out, &p))
-	return p
-}
-
-// bad starts a container of nvidia/cuda:13.0.0 with a GPU, as a device plugin gives one that knows no CDI.
-func (c *containerdHost) bad(t *testing.T, flags ...string) criPod {
-	t.Helper()
-	for line := range strings.Lines(readFile(t, filepath.Join(fixture.Root(), "testdata/images/cuda-13.0.0-base.env"))) {
-		if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "PATH=") {
-			flags = append(flags, "-env", strings.TrimSuffix(line, "\n"))
-		}
-	}
-	for inside, outside := range c.nodes {
-		flags = append(flags, "-device", inside+"="+outside)
-	}
-	return c.launch(t, flags)
-}
-
-// starts wants a container that ran.
-func (p criPod) starts(t *testing.T) {
-	t.Helper()
-	if p.Failed != "" || p.Exit != 0 || p.Reason != "Completed" || !strings.Contains(p.Output, ran) {
-		t.Errorf("it did not start: %+v", p)
-	}
-}
-
-// product runs gpu-preflight on this host.
-func (c *containerdHost) product(t *testing.T, command string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), fixture.Build(t, "cmd/gpu-preflight"), "--root", c.dir, command,
-		"--prefix", c.dir+"/local", "--config", "containerd="+c.dir+"/config.toml", "containerd")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("gpu-preflight %s: %v: %s", command, err, out)
-	}
-	return string(out)
-}
+// handlerIn is the user's handler in a section.
+func handlerIn(plugin string) string { return strings.ReplaceAll(handler, "PLUGIN", plugin) }
 
 // TestEngineContainerd: a pod's bad launch starts, is refused once containerd is registered, with the reason where the
 // kubelet finds it, and starts again when it is taken out. What has no GPU, an exempt namespace, the handler without
-// us and a launch on a host that serves it start all the while.
+// us, a pod that lowers the mode for itself and a launch on a host that serves it start all the while.
 func TestEngineContainerd(t *testing.T) {
-	for _, row := range []struct{ name, section string }{
-		{"as installed", ""},
-		{"with a handler", `
-    [plugins."io.containerd.grpc.v1.cri".containerd]
-      default_runtime_name = "mine"
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.mine]
-        runtime_type = "io.containerd.runc.v2" # as everywhere
-        pod_annotations = ["a.*"]
-        [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.mine.options]
-          BinaryName = "/usr/sbin/runc"
-          SystemdCgroup = false
-`},
+	for _, row := range []struct {
+		name, config string // the name is part of a path that overlayfs is given: no commas
+		newest       bool
+	}{
+		{"1.6", version2, false},
+		{"1.6 with a handler", version2 + handlerIn("io.containerd.grpc.v1.cri"), false},
+		{"2.4 with the configuration of 1.6", version2, true},
+		{"2.4 version 3 with a handler", version3 + handlerIn("io.containerd.cri.v1.runtime"), true},
+		{"2.4 version 4", version4, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			old, good := oldHost(t, ""), newHost(t)
-			c := newContainerd(t, old, containerdConfig+row.section)
+			old, good := oldHost(t, "overrides = true"), newHost(t)
+			folder := debianContainerd
+			if row.newest {
+				folder = buildContainerd(t)
+			}
+			c := newContainerd(t, old, folder, row.config)
 			before := readFile(t, c.dir+"/config.toml")
 			c.bad(t).starts(t)
 
-			said := c.product(t, "register")
-			contains(t, said, "systemctl restart containerd")
+			contains(t, c.product(t, "register"), "systemctl restart containerd")
 			contains(t, c.product(t, "register"), "is registered")
 			c.restart(t, old)
 			c.refuses(t, old)
@@ -251,6 +103,9 @@ func TestEngineContainerd(t *testing.T) {
 			if after := readFile(t, c.dir+"/config.toml"); after != before {
 				t.Errorf("%q, want %q", after, before)
 			}
+			if left, _ := filepath.Glob(c.dir + "/conf.d/*"); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
 			c.restart(t, old)
 			n := len(old.records(t))
 			c.bad(t).starts(t)
@@ -261,23 +116,28 @@ func TestEngineContainerd(t *testing.T) {
 	}
 }
 
-// containerdConfig is that of a containerd beside the machine's own, which may not lower its oom_score_adj.
-const containerdConfig = `version = 2
-root = "DIR/root" # its own folders
-state = "DIR/state"
-
-[grpc]
-  address = "DIR/c.sock"
-[ttrpc]
-  address = "DIR/t.sock"
-
-[plugins]
-  [plugins."io.containerd.internal.v1.opt"]
-    path = "DIR/opt"
-  [plugins."io.containerd.grpc.v1.cri"]
-    restrict_oom_score_adj = true
-    sandbox_image = "` + criImage + `"
-`
+// TestEngineContainerdSelfTest: without its shim no pod starts; what the unit does before containerd starts lets every
+// launch pass, and registering anew judges again. containerd need not be restarted.
+func TestEngineContainerdSelfTest(t *testing.T) {
+	s := oldHost(t, "")
+	c := newContainerd(t, s, debianContainerd, version2)
+	c.product(t, "register")
+	c.restart(t, s)
+	c.refuses(t, s)
+	must(t, os.RemoveAll(c.dir+"/local/libexec"))
+	if p := c.launch(t, nil); p.Failed != "RunPodSandbox" {
+		t.Errorf("without the shim: %+v", p)
+	}
+	test := register.Site{Prefix: c.dir + "/local"}.SelfTest(register.Shim{Name: "containerd-runc", Next: "/usr/sbin/runc"})
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", test).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c.launch(t, nil).starts(t)
+	c.bad(t).starts(t)
+	c.product(t, "register")
+	must(t, os.Remove(s.log))
+	c.refuses(t, s)
+}
 
 // refuses wants the reason in what the kubelet is answered, and in what it asks for later.
 func (c *containerdHost) refuses(t *testing.T, s site) {
@@ -308,8 +168,12 @@ func (c *containerdHost) letsPass(t *testing.T, s site) {
 	if list := s.records(t); len(list) != n {
 		t.Errorf("without a GPU, and by the handler without us, nothing is recorded: %+v", list[n:])
 	}
+	c.bad(t, "-annotation", "gpu-preflight.mode=warn").starts(t)
+	if list := s.records(t); len(list) != n+1 || list[n].Verdict != "warn" || !list[n].WouldRefuse {
+		t.Errorf("records of a pod that lowers the mode: %+v", list)
+	}
 	c.bad(t, "-namespace", "kube-system").starts(t)
-	if list := s.records(t); len(list) != n+1 || list[n].Verdict != "exempt" || list[n].Container.Namespace != "kube-system" {
+	if list := s.records(t); len(list) != n+2 || list[n+1].Verdict != "exempt" || list[n+1].Container.Namespace != "kube-system" {
 		t.Errorf("records of an exempt namespace: %+v", list)
 	}
 }

@@ -37,8 +37,8 @@ func (w *words) Set(s string) error { *w = append(*w, s); return nil }
 
 // pod is what is asked for.
 type pod struct {
-	image, handler, namespace string
-	env, devices, command     []string
+	image, handler, namespace          string
+	env, devices, annotations, command []string
 }
 
 func main() {
@@ -50,6 +50,7 @@ func main() {
 	flag.StringVar(&p.namespace, "namespace", "default", "the pod's namespace")
 	flag.Var((*words)(&p.env), "env", "NAME=VALUE, any number")
 	flag.Var((*words)(&p.devices), "device", "CONTAINER=HOST paths of a node, any number")
+	flag.Var((*words)(&p.annotations), "annotation", "NAME=VALUE of the pod, any number")
 	flag.Parse()
 	p.command = flag.Args()
 	if err := run(*socket, *timeout, p); err != nil {
@@ -110,9 +111,15 @@ const logName = "container.log"
 
 func (p pod) sandbox(logs string) *cri.PodSandboxConfig {
 	id := fmt.Sprintf("gpu-preflight-test-%d", os.Getpid())
+	annotations := map[string]string{}
+	for _, word := range p.annotations {
+		name, value, _ := strings.Cut(word, "=")
+		annotations[name] = value
+	}
 	return &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: id, Namespace: p.namespace, Uid: id},
 		LogDirectory: logs,
+		Annotations:  annotations,
 		Linux:        &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: hostNetwork()}},
 	}
 }
