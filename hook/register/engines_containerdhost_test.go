@@ -52,7 +52,8 @@ func buildContainerd(t *testing.T) string {
 	cmd := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "-ldflags", "-s -w",
 		module+"containerd@"+newestContainerd, module+"containerd-shim-runc-v2@"+newestContainerd)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+temp)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Skipf("containerd %s cannot be built here: %v: %s", newestContainerd, err, out)
 	}
 	if err = os.Rename(temp, folder); err != nil {
