@@ -15,6 +15,7 @@ import (
 	hostfacts "gpu-preflight/checks/host"
 	"gpu-preflight/checks/report"
 	"gpu-preflight/hook/record"
+	"gpu-preflight/hook/register"
 	"gpu-preflight/testdata/fixture"
 )
 
@@ -40,7 +41,10 @@ func documents(t *testing.T) map[string][]byte {
 		t.Fatal(err)
 	}
 	out := map[string][]byte{"report": b.Bytes()}
-	for name, v := range map[string]any{"facts": facts, "record": r} {
+	var status register.Status
+	fill(reflect.ValueOf(&status).Elem(), "")
+	status.Schema, status.Paths[0].State, status.Engines[0].State = register.StatusSchema, register.Judged, register.Registered
+	for name, v := range map[string]any{"facts": facts, "record": r, "status": status} {
 		data, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
 			t.Fatal(err)

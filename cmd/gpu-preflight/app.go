@@ -45,7 +45,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			checkCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
-			registerCommand(), unregisterCommand(),
+			registerCommand(), unregisterCommand(), statusCommand(),
 			demoCommand(), logsCommand(), completionCommand(), versionCommand(),
 		},
 		EnableBashCompletion:      true,
