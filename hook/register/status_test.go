@@ -137,6 +137,8 @@ func TestStatusVariants(t *testing.T) {
 		why                       string
 	}{
 		{"CDI off", "cdi", dockerConfig, `{"features": {"cdi": false}}`, "docker --device, CDI", Absent, "switches CDI off"},
+		{"no folder", "cdi", dockerConfig, `{"cdi-spec-dirs": [""]}`, "docker --runtime=runc, CDI", Absent, "switches CDI off"},
+		{"a folder by a flag", "cdi", "/etc/default/docker", "DOCKER_OPTS=--cdi-spec-dir=/srv/cdi\n", "docker --device, CDI", PassesBy, "no CDI file"},
 		{"CDI off, shim", "docker", dockerConfig, `{"features": {"cdi": false}}`, "docker --gpus, CDI", Judged, "shim"},
 		{"other folder", "cdi", dockerConfig, `{"cdi-spec-dirs": ["/srv/cdi"]}`, "docker --device, CDI", PassesBy, "no CDI file"},
 		{"nvidia is the default", "nvidia-ctk", dockerConfig, `{"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}`, "docker --gpus, legacy hook", Judged, nvidiaConfig},
@@ -231,6 +233,15 @@ func TestStatusNoDrift(t *testing.T) {
 	}
 	noError(t, os.Remove(filepath.Join(s.Root, statePath("docker"))))
 	if e := engineRow(t, Look(s), "docker"); e.State != Registered || !strings.Contains(strings.Join(e.What, ""), "is missing") {
+		t.Errorf("%+v", e)
+	}
+
+	s = statusHost(t)
+	registerHere(t, s, "docker")
+	program := filepath.Join(s.Root, "/usr/local/bin/gpu-preflight-hook") // an update replaces it by rename
+	put(t, program+".new", elfFor(amd64), 0o755)
+	noError(t, os.Rename(program+".new", program))
+	if e := engineRow(t, Look(s), "docker"); e.State != Registered || !strings.Contains(strings.Join(e.What, ""), "another build") {
 		t.Errorf("%+v", e)
 	}
 

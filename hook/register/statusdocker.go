@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -83,7 +84,12 @@ func readDockerHost(s Site) (dockerView, cover) {
 	d.cdiOff, d.cdiDirs = set && !on, more.Dirs
 	d.runtimes, d.standard = map[string]dockerdRuntime{}, config.DefaultRuntime
 	maps.Copy(d.runtimes, config.Runtimes)
-	words := dockerdWords(s)
+	d.flags(dockerdWords(s))
+	return d, cover{}
+}
+
+// flags adds what dockerd is started with, and what holds where nothing is said.
+func (d *dockerView) flags(words []string) {
 	for _, value := range flagValues(words, "--add-runtime") {
 		name, path, _ := strings.Cut(value, "=")
 		d.runtimes[name] = dockerdRuntime{Path: path}
@@ -94,7 +100,11 @@ func readDockerHost(s Site) (dockerView, cover) {
 	if d.standard == "" {
 		d.standard = "runc"
 	}
-	return d, cover{}
+	// An empty folder switches CDI off (moby cmd/dockerd/daemon.go).
+	d.cdiDirs = append(slices.Clone(d.cdiDirs), flagValues(words, "--cdi-spec-dir")...)
+	n := len(d.cdiDirs)
+	d.cdiDirs = slices.DeleteFunc(d.cdiDirs, func(dir string) bool { return dir == "" })
+	d.cdiOff = d.cdiOff || (n > 0 && len(d.cdiDirs) == 0) || slices.Contains(flagValues(words, "--feature"), "cdi=false")
 }
 
 // named is what stands at a runtime that the caller names.
@@ -130,7 +140,7 @@ func (d dockerView) device(standard, cdi cover) []cover {
 // cdi is what stands in the CDI files that docker reads.
 func (d dockerView) cdi() cover {
 	if d.cdiOff {
-		return cover{state: Absent, why: d.file + " switches CDI off"}
+		return cover{state: Absent, why: d.file + ", or a flag of dockerd, switches CDI off"}
 	}
 	return d.site.cdiCover(d.cdiDirs)
 }

@@ -3,6 +3,7 @@ package register
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +50,11 @@ func engineStatus(s Site, e Engine) EngineStatus {
 		return row
 	}
 	shims := s.drift(e, st, &row)
+	for _, shim := range shims {
+		if s.stale(shim) {
+			row.What = append(row.What, s.ShimPath(shim.Name)+" is another build than "+hookName+"; "+s.command(e.Name)+" puts the present one there")
+		}
+	}
 	for _, what := range s.faults(e, shims) {
 		row.State, row.Mend = Broken, s.mend(e.Name)
 		row.What = appendNew(row.What, what)
@@ -133,6 +139,24 @@ func (s Site) changes(st *state, row *EngineStatus) {
 			row.What = append(row.What, file.Path+" was changed since; our entry still stands")
 		}
 	}
+}
+
+// stale says whether a shim is not the program that is installed.
+func (s Site) stale(shim Shim) bool {
+	there, err := s.at(s.ShimPath(shim.Name))
+	if err != nil {
+		return false
+	}
+	program, err := s.at(filepath.Join(s.Prefix, "bin", hookName))
+	if err != nil {
+		return false
+	}
+	one, err := os.Stat(there)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(program)
+	return err == nil && !os.SameFile(one, other) && s.shimFault(s.ShimPath(shim.Name)).text == ""
 }
 
 // faults are what is wrong with the programs that an engine's files lead to.
