@@ -160,6 +160,13 @@ func TestStatusVariants(t *testing.T) {
 		{"no nvidia", "", containerdConfig, "version = 2\n", "RuntimeClass nvidia (containerd)", Absent, "no handler nvidia"},
 		{"no CRI", "", containerdConfig, "version = 2\ndisabled_plugins = ['cri']\n", "DRA claim (containerd CRI)", Absent, "CRI plugin off"},
 		{"version 1", "", containerdConfig, "[plugins]\n", "DRA claim (containerd CRI)", NotKnown, "version 0"},
+		{
+			"the same device twice", "cdi", "/etc/cdi/other.yaml", "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: \"0\", containerEdits: {deviceNodes: [{path: /dev/nvidia0}]}}]\n",
+			"docker --device, CDI", PassesBy, "defines the same device",
+		},
+		{"a hook that cannot refuse", "", "/etc/cdi/nvidia.yaml", "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: \"0\", containerEdits: {deviceNodes: [{path: /dev/nvidia0}]}}]\n" +
+			"containerEdits: {hooks: [{hookName: poststop, path: /usr/local/bin/gpu-preflight-hook}]}\n", "docker --device, CDI", PassesBy, "no hook of ours"},
+		{"other folders of containerd's", "cdi", containerdConfig, "version = 3\n[plugins.'io.containerd.cri.v1.runtime']\ncdi_spec_dirs = ['/srv/cdi']\n", "default handler (containerd CRI)", PassesBy, "no CDI file"},
 		{"a file that CDI does not take", "cdi", "/etc/cdi/odd.yaml", "kind: [\n", "docker --device, CDI", NotKnown, "/etc/cdi/odd.yaml"},
 		{"unreadable", "", "/etc/containers/containers.conf", "[", "podman 4", NotKnown, "containers.conf"},
 		{"another hook", "", "/usr/share/containers/oci/hooks.d/" + hooksFile, `{"hook": {"path": "/bin/true"}}`, "podman 4", PassesBy, "no hook of ours"},
@@ -170,6 +177,48 @@ func TestStatusVariants(t *testing.T) {
 		if p := row(t, Look(s), c.path); p.State != c.want || !strings.Contains(p.Why, c.why) {
 			t.Errorf("%s: %+v, want %s, %q", c.name, p, c.want, c.why)
 		}
+	}
+}
+
+// TestStatusPrefix: where the programs are is known from the registrations.
+func TestStatusPrefix(t *testing.T) {
+	s := statusHost(t)
+	s.Prefix = "/opt/gp"
+	put(t, filepath.Join(s.Root, "/opt/gp/bin/gpu-preflight-hook"), elfFor(amd64), 0o755)
+	registerHere(t, s, "docker")
+	for _, prefix := range []string{"", "/usr/local"} {
+		s.Prefix = prefix
+		st := Look(s)
+		if e := engineRow(t, st, "docker"); e.State != Registered || !st.Healthy || len(e.What) > 0 {
+			t.Errorf("%q: %+v", prefix, e)
+		}
+		if !st.NVML.Blind && prefix == "" {
+			t.Error("the helper of another prefix is found")
+		}
+	}
+	s.Prefix = ""
+	noError(t, os.Remove(filepath.Join(s.Root, "/opt/gp/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime")))
+	if e := engineRow(t, Look(s), "docker"); e.State != Broken || e.Mend != "gpu-preflight register --prefix /opt/gp docker" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestStatusOverruled: a file that containerd reads after our drop-in takes the shim out of force.
+func TestStatusOverruled(t *testing.T) {
+	s := statusHost(t)
+	put(t, filepath.Join(s.Root, containerdConfig), "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n", 0o644)
+	registerHere(t, s, "containerd")
+	if p := row(t, Look(s), "DRA claim (containerd CRI)"); p.State != Judged || !slices.Contains(p.Files, "/etc/containerd/conf.d/zz-gpu-preflight.toml") {
+		t.Errorf("%+v", p)
+	}
+	put(t, filepath.Join(s.Root, "/etc/containerd/conf.d/zzz.toml"),
+		"version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\nBinaryName = '/usr/bin/crun'\n", 0o644)
+	st := Look(s)
+	if p := row(t, st, "DRA claim (containerd CRI)"); p.State != PassesBy {
+		t.Errorf("%+v", p)
+	}
+	if e := engineRow(t, st, "containerd"); e.State != Drifted || !strings.Contains(strings.Join(e.What, ""), "zzz.toml") {
+		t.Errorf("%+v", e)
 	}
 }
 

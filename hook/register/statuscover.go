@@ -29,8 +29,10 @@ func (s Site) shimCover(engine, file, path string) cover {
 		path = found
 	}
 	c := cover{state: Judged, why: "by the shim " + path + ", which " + file + " names", by: engine, files: []string{file}}
-	f := s.shimFault(path)
+	f, hidden := s.shimFault(path), s.hidden(path)
 	switch {
+	case f.text == "" && hidden != "":
+		return cover{state: NotKnown, why: hidden}
 	case f.stops:
 		c.state = NotStarted
 	case f.link:
@@ -117,10 +119,10 @@ func (s Site) cdiCover(folders []string) cover {
 	for _, there := range sites {
 		set := there.gpuFiles()
 		for _, f := range set.files {
-			if set.rival(f) != "" {
-				continue // engines use neither
-			}
 			if state, what := s.cdiFault(f.data); state != Judged {
+				if other := set.rival(f); other != "" {
+					what += "; register leaves it so, because " + other + " defines the same device"
+				}
 				return cover{state: state, why: f.path + " " + what, close: there.mend("cdi")}
 			}
 			c.files = append(c.files, f.path)
@@ -147,8 +149,10 @@ func (s Site) cdiFault(data []byte) (state State, why string) {
 		if h.HookName != "createRuntime" || !entry.ours() {
 			continue
 		}
-		what := s.programFault(entry.program())
+		what, hidden := s.programFault(entry.program()), s.hidden(entry.program())
 		switch {
+		case hidden != "" && what == "":
+			return NotKnown, "runs our hook: " + hidden
 		case what == "":
 			return Judged, ""
 		case entry.Path == entry.program(): // without a shell nothing lets the launch go on
@@ -176,6 +180,9 @@ func (s Site) hooksCover(engine string, folders []string) cover {
 		}
 		if what := s.programFault(file.Hook.program()); what != "" {
 			return cover{state: PassesBy, why: path + " runs a hook that cannot start: " + what, close: s.mend(engine)}
+		}
+		if hidden := s.hidden(file.Hook.program()); hidden != "" {
+			return cover{state: NotKnown, why: path + " runs our hook: " + hidden}
 		}
 		return cover{state: Judged, why: "by the hook in " + path, by: engine, files: []string{path}}
 	}

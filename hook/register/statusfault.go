@@ -74,6 +74,14 @@ func (s Site) programFault(path string) string {
 	return ""
 }
 
+// hidden says why nothing can be told of a program that may be there; "" if it can be read or is missing.
+func (s Site) hidden(path string) string {
+	if _, err := s.machine(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "read " + path + ": " + err.Error()
+	}
+	return ""
+}
+
 // machine is what an ELF file is for (elf(5), e_ident and e_machine); zero: it is no ELF file.
 type machine struct {
 	number uint16

@@ -73,6 +73,29 @@ func TestStatusBroken(t *testing.T) {
 	}
 }
 
+// TestStatusHidden: a program that cannot be looked at is neither sound nor broken.
+func TestStatusHidden(t *testing.T) {
+	s := statusHost(t)
+	registerHere(t, s, "cdi", "podman", "docker")
+	folder := filepath.Join(s.Root, s.shimFolder("docker-runc"))
+	noError(t, os.Remove(filepath.Join(folder, "gpu-preflight-runtime")))
+	for _, link := range []string{"gpu-preflight-runtime", "gpu-preflight-hook"} {
+		noError(t, os.Symlink("gpu-preflight-hook", filepath.Join(folder, link)))
+	}
+	program := filepath.Join(s.Root, "/usr/local/bin/gpu-preflight-hook")
+	noError(t, os.Remove(program))
+	noError(t, os.Symlink("gpu-preflight-hook", program))
+	st := Look(s)
+	for _, path := range []string{"docker --gpus, legacy hook", "docker --runtime=runc, CDI", "podman 4"} {
+		if p := row(t, st, path); p.State != NotKnown || !strings.Contains(p.Why, "too many levels") {
+			t.Errorf("%+v", p)
+		}
+	}
+	if !st.Healthy {
+		t.Errorf("%+v", st.Engines)
+	}
+}
+
 // TestStatusNVML: the helper is found where the hook finds it, and one that cannot start is none.
 func TestStatusNVML(t *testing.T) {
 	const beside, elsewhere = "/usr/local/bin/gpu-preflight-nvml", "/usr/libexec/gpu-preflight/gpu-preflight-nvml"
