@@ -28,6 +28,30 @@ const (
 // endings are the signals that would end the program, which refuses the container. What was found until then decides.
 var endings = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT}
 
+// listenAfter is how long a launch takes before signals are listened to: to listen costs a thread, and nearly every
+// launch is over by then.
+const listenAfter = 100 * time.Millisecond
+
+// endOnSignal returns a context that one of the endings ends; in the beginning they are ignored.
+func endOnSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	signal.Ignore(endings...)
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(listenAfter, func() {
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, endings...)
+		defer signal.Stop(heard)
+		select {
+		case <-heard:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
 // Options say how the hook was called.
 type Options struct {
 	Program            string // hook | runtime
@@ -73,7 +97,7 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stderr io.Writer) (cod
 		o.problem(ctx, c, fmt.Errorf("fewer than %d file descriptors are left: not judged", wantDescriptors))
 		return exitStart
 	}
-	ctx, stop := signal.NotifyContext(ctx, endings...)
+	ctx, stop := endOnSignal(ctx)
 	defer stop()
 	message := o.launch(ctx, checks.Launch{Container: c, GPUs: request, Needs: image.FromContainer(c)})
 	if message == "" {

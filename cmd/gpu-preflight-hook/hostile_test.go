@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -128,6 +129,8 @@ func TestSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		untilChild(t, cmd.Process.Pid)
+		_ = cmd.Process.Signal(sig) // nearly every launch is over before signals are listened to: ignored
+		untilListening(t, cmd.Process.Pid, sig)
 		_ = cmd.Process.Signal(sig)
 		err := cmd.Wait()
 		if code := cmd.ProcessState.ExitCode(); code != 0 && code != 1 {
@@ -140,6 +143,24 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%s: %+v", sig, list)
 		}
 	}
+}
+
+// untilListening waits until a process catches a signal (SigCgt of /proc/PID/status).
+func untilListening(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	for range 1000 {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(data), "SigCgt:\t")
+		word, _, _ := strings.Cut(rest, "\n")
+		if mask, err := strconv.ParseUint(word, 16, 64); err == nil && mask>>(uint(sig)-1)&1 == 1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("process %d never listens to %s", pid, sig)
 }
 
 // untilChild waits until a process has a child that asks NVML.
