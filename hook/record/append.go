@@ -61,6 +61,11 @@ func openLog(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return regular(f, path)
+}
+
+// regular closes what is no regular file: a FIFO or a terminal in the log's place must not make anybody wait.
+func regular(f *os.File, path string) (*os.File, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is no regular file (%s)", path, info.Mode().Type())

@@ -66,15 +66,7 @@ func openRegular(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file (%s)", path, info.Mode().Type())
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
+	return regular(f, path)
 }
 
 // lineReader reads records from a file that may grow. What stands behind the last newline is kept until the
