@@ -71,8 +71,8 @@ func (f Facts) judgeRequirement(r image.Requirement) Result {
 	return worst
 }
 
-// judgeOne evaluates an expression for one GPU. libnvidia-container takes what asks for an unknown fact as met;
-// here that is unknown, or skipped where the GPU was not asked on purpose.
+// judgeOne evaluates an expression for one GPU. libnvidia-container takes what asks for an unknown fact as met, and so
+// does mode declared; else that is unknown, or skipped where the GPU was not asked on purpose.
 func (f Facts) judgeOne(r image.Requirement, one gpuRequireFacts) Result {
 	out, unmet, why := satisfy(r, one.requireFacts)
 	missing := one.missing(r)
@@ -85,6 +85,9 @@ func (f Facts) judgeOne(r image.Requirement, one gpuRequireFacts) Result {
 		return f.unmetMinorVersion(r, one.requireFacts, unmet)
 	case len(missing) == 0:
 		return pass("%s is met", r.Name)
+	case f.declaredMode() && !slices.Contains(missing, "cuda"):
+		// libnvidia-container takes what asks for an unknown fact as met, and declared is its word.
+		return pass("%s is met, as NVIDIA's own hook judges: %s is not known and counts as met", r.Name, list(missing))
 	case slices.Contains(missing, "cuda"):
 		return unknown("%s asks for a CUDA version, and the host's is not known: %s", r.Name, f.hostCUDA().Why())
 	case one.notAsked != "" && !slices.Contains(missing, "driver"):

@@ -173,7 +173,6 @@ func TestCorpusRequirementDeclared(t *testing.T) {
 	}
 	wants := map[string][]Status{
 		"pass": {StatusPass, StatusSkip}, "fail": {StatusFail}, "invalid": {StatusUnknown},
-		"pass by an unknown fact": {StatusPass, StatusUnknown},
 	}
 	for i, v := range grammar.Vectors {
 		f := healthy()
@@ -185,13 +184,9 @@ func TestCorpusRequirementDeclared(t *testing.T) {
 			f.Host.NVML.Driver, f.Host.Driver.Version = missing[string](), missing[string]()
 		}
 		requires(v.Expr)(&f)
-		want := v.Want
-		if want == "pass" && (v.Facts.CUDA == "" || v.Facts.Driver == "" || v.Facts.Arch == "" || v.Facts.Brand == "") {
-			want += " by an unknown fact"
-		}
 		r := Run(f, []Check{cudaRequirement})[0]
-		if !slices.Contains(wants[want], r.Status) {
-			t.Errorf("vector %d: %.120q with %+v: %s (%s), want %s", i, v.Expr, v.Facts, r.Status, r.What, want)
+		if !slices.Contains(wants[v.Want], r.Status) {
+			t.Errorf("vector %d: %.120q with %+v: %s (%s), want %s", i, v.Expr, v.Facts, r.Status, r.What, v.Want)
 		}
 		checkTexts(t, r)
 	}
