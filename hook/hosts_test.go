@@ -100,18 +100,40 @@ func (h reportedHost) reversed() reportedHost {
 	return out
 }
 
-// judge reads the host through the real readers, puts NVML's answers in, and judges a launch for all GPUs by CDI.
-func (h reportedHost) judge(t *testing.T) Verdict {
+// judge reads the host through the real readers, as check does (all) or as a launch does, and judges a launch for all
+// GPUs by CDI. NVML's answers are put in; at a launch on a host with a fabric state the fake library gives them, for
+// there what NVML says decides what else is read.
+func (h reportedHost) judge(t *testing.T, all bool) Verdict {
 	t.Helper()
-	root := h.tree(t)
-	facts := host.Gather(t.Context(), host.Options{
-		Root: root, AskAll: true, NVMLTimeout: 10 * time.Second, RunDir: t.TempDir(), Helper: "/nonexistent",
-	})
-	facts.NVML = *h.NVML
+	o := host.Options{Root: h.tree(t), AskAll: all, NVMLTimeout: 10 * time.Second, RunDir: t.TempDir(), Helper: "/nonexistent"}
+	conf, told := h.conf()
+	if told = told && !all; told {
+		o.Helper, o.NVMLLibrary = fixture.Build(t, "cmd/gpu-preflight-nvml"), fixture.NVML(t, t.TempDir(), conf)
+	}
+	facts := host.Gather(t.Context(), o)
+	if !told {
+		facts.NVML = *h.NVML
+	}
 	return Judge(facts, checks.Launch{
 		GPUs:  oci.GPURequest{GPU: true, Injected: true, All: true, Route: oci.RouteCDI},
 		Needs: image.FromContainer(&oci.Container{Env: h.Launch.Env}),
 	}, DefaultPolicy())
+}
+
+// conf is what the fake library has to say of a host whose GPUs have a fabric state; ok is false for another host.
+func (h reportedHost) conf() (conf string, ok bool) {
+	var b strings.Builder
+	major, minor, _ := strings.Cut(h.NVML.CUDA.Value, ".")
+	fmt.Fprintf(&b, "init=%d\ndriver=%s\ncuda=%s0%s0\ngpus=%d\n", h.NVML.Init.Value, h.NVML.Driver.Value, major, minor, len(h.NVML.GPUs))
+	for i, g := range h.NVML.GPUs {
+		fmt.Fprintf(&b, "gpu.%d.bus=%s\ngpu.%d.handle=%d\ngpu.%d.name=%s\ngpu.%d.brand=14\ngpu.%d.cc=%s\n",
+			i, g.Bus, i, g.Handle.Value, i, g.Name.Value, i, i, g.Capability.Value)
+		if g.Fabric.Known() {
+			ok = true
+			fmt.Fprintf(&b, "gpu.%d.fabric_state=%d\ngpu.%d.fabric_status=%d\n", i, g.Fabric.Value.State, i, g.Fabric.Value.Status)
+		}
+	}
+	return b.String(), ok && h.NVML.Init.Known() && h.NVML.Init.Value == host.NVMLSuccess
 }
 
 // decisive is the check that made the verdict.
@@ -127,6 +149,8 @@ func decisive(v Verdict) string {
 	}
 	return "-"
 }
+
+const fabricVersion = "fabric-manager-version"
 
 // TestReportedHosts: every reported host gets the verdict that was drawn from its report, and every refused one
 // starts when the decisive fact is reversed.
@@ -153,9 +177,15 @@ func TestReportedHosts(t *testing.T) {
 			if err := json.Unmarshal(data, &h); err != nil {
 				t.Fatal(err)
 			}
-			v := h.judge(t)
+			v := h.judge(t, true)
 			if v.Verdict != verdict || decisive(v) != check {
 				t.Errorf("%s by %s, want %s by %s (%s)\n%s", v.Verdict, decisive(v), verdict, check, row[4], told(v))
+			}
+			if check == fabricVersion {
+				verdict, check = Allow, "-" // a launch reads Fabric Manager's version only where the fabric is not ready
+			}
+			if v := h.judge(t, false); v.Verdict != verdict || decisive(v) != check {
+				t.Errorf("at launch: %s by %s, want %s by %s\n%s", v.Verdict, decisive(v), verdict, check, told(v))
 			}
 			if verdict != Refuse {
 				return
@@ -163,8 +193,10 @@ func TestReportedHosts(t *testing.T) {
 			if h.Reverse == nil {
 				t.Fatal("no reversal of the decisive fact")
 			}
-			if v := h.reversed().judge(t); v.Verdict == Refuse {
-				t.Errorf("refused without its cause too:\n%s", told(v))
+			for _, all := range []bool{true, false} {
+				if v := h.reversed().judge(t, all); v.Verdict == Refuse {
+					t.Errorf("refused without its cause too:\n%s", told(v))
+				}
 			}
 		})
 	}
