@@ -187,6 +187,14 @@ func TestGatherAnswers(t *testing.T) {
 	}
 }
 
+// A CUDA version of 0 is no version: taken for one, it would refuse every image that names its CUDA.
+func TestGatherNoCUDAVersion(t *testing.T) {
+	f := Gather(t.Context(), healthy(t, 1, "gpus=1\ncuda=0\n"))
+	if f.NVML.CUDA.Known() || !strings.Contains(f.NVML.CUDA.Why(), "no version") || f.NVML.Driver.Value != "535.183.06" {
+		t.Errorf("%+v", f.NVML)
+	}
+}
+
 func TestGatherAsksOnlyWhatIsAskedAndResident(t *testing.T) {
 	o := healthy(t, 4, "gpus=4\n")
 	path := filepath.Join(o.Root, "proc/driver/nvidia/gpus/0000:12:00.0/information")

@@ -30,16 +30,6 @@ func Text(w io.Writer, r Report, s Style) error {
 	return nil
 }
 
-// Results writes the results alone, without host and verdict.
-func Results(w io.Writer, results []checks.Result, s Style) error {
-	var b bytes.Buffer
-	writeResults(&b, results, s)
-	if _, err := w.Write(b.Bytes()); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	return nil
-}
-
 func join(colors ...string) string {
 	var set []string
 	for _, c := range colors {

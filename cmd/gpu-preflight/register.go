@@ -75,14 +75,23 @@ func site(c *cli.Context) (register.Site, error) {
 	return s, nil
 }
 
-func registerAction(c *cli.Context) error {
+// siteAndEngines is the host that the flags name and the engines that the words name, none for those that are found.
+func siteAndEngines(c *cli.Context) (register.Site, []register.Engine, error) {
 	s, err := site(c)
 	if err != nil {
-		return err
+		return s, nil, err
 	}
 	engines, err := register.Named(c.Args().Slice())
 	if err != nil {
-		return wrongUsage(c, "%w: the engines are %s", err, strings.Join(engineNames(), ", "))
+		return s, nil, wrongUsage(c, "%w: the engines are %s", err, strings.Join(engineNames(), ", "))
+	}
+	return s, engines, nil
+}
+
+func registerAction(c *cli.Context) error {
+	s, engines, err := siteAndEngines(c)
+	if err != nil {
+		return err
 	}
 	if len(engines) == 0 {
 		engines = register.Choose(s)
@@ -128,13 +137,9 @@ func registerOne(c *cli.Context, s register.Site, e register.Engine) error {
 }
 
 func unregisterAction(c *cli.Context) error {
-	s, err := site(c)
+	s, engines, err := siteAndEngines(c)
 	if err != nil {
 		return err
-	}
-	engines, err := register.Named(c.Args().Slice())
-	if err != nil {
-		return wrongUsage(c, "%w: the engines are %s", err, strings.Join(engineNames(), ", "))
 	}
 	if len(engines) == 0 {
 		engines = register.All()

@@ -69,18 +69,6 @@ type compatLine struct {
 	Done      bool            `json:"done,omitempty"`
 }
 
-// ReadCompat looks for libcuda in /usr/local/cuda*/compat of a root file system (with lib and lib.real below it,
-// as NGC images have them) and in more folders, as CompatFolders gives them. It can block where the file system
-// can.
-func ReadCompat(root *oci.Rootfs, folders ...string) Compat {
-	var fold compatFold
-	readCompat(root, folders, func(line compatLine) error {
-		fold.add(line)
-		return nil
-	})
-	return fold.result()
-}
-
 // readCompat tells of each folder as it goes, so that a deadline keeps what was read; it ends when tell fails.
 func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
 	folders, err := compatFolders(root, more)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
+	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/fact"
 	"gpu-preflight/checks/host"
 )
@@ -74,10 +75,16 @@ func (a asker) has(symbol string) bool {
 // cuda is the kernel driver's CUDA version. The call of the name with _v2 asks the kernel driver; the older one,
 // which go-nvml does not make, asks whatever libcuda is found.
 func (a asker) cuda() fact.Fact[string] {
-	return ask(a, "nvmlSystemGetCudaDriverVersion_v2", func() (string, nvml.Return) {
-		version, code := a.lib.SystemGetCudaDriverVersion_v2()
-		return fmt.Sprintf("%d.%d", version/1000, version%1000/10), code
-	})
+	const symbol = "nvmlSystemGetCudaDriverVersion_v2"
+	number := ask(a, symbol, a.lib.SystemGetCudaDriverVersion_v2)
+	version := cuda.FromNVML(number.Value)
+	switch {
+	case !number.Known():
+		return fact.Missing[string](number.Source, number.Unknown)
+	case version.IsZero(): // it says nothing; taken for a version it would serve no image
+		return fact.Missing[string](symbol, fmt.Sprintf("NVML gave no version (%d)", number.Value))
+	}
+	return fact.Of(version.String(), symbol)
 }
 
 func (a asker) byBus(bus string) {
