@@ -29,38 +29,11 @@ type containerdHost struct {
 // debianContainerd is the folder of Debian's containerd, 1.6.
 const debianContainerd = "/usr/bin"
 
-// newestContainerd is a containerd of the line that Debian 12 lacks.
-const newestContainerd = "v2.4.2"
-
-// buildContainerd builds newestContainerd, once for this machine, and returns its folder. That takes a minute.
+// buildContainerd builds a containerd of the line that Debian 12 lacks, and returns its folder. That takes a minute.
 func buildContainerd(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	cache = filepath.Join(cache, "gpu-preflight-tests")
-	folder := filepath.Join(cache, "containerd-"+newestContainerd)
-	if _, err = os.Stat(folder); err == nil {
-		return folder
-	}
-	must(t, os.MkdirAll(cache, 0o755))
-	temp, err := os.MkdirTemp(cache, "build") //nolint:usetesting // the rename below needs the cache's file system
-	must(t, err)
-	defer os.RemoveAll(temp)
-	const module = "github.com/containerd/containerd/v2/cmd/"
-	cmd := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "-ldflags", "-s -w",
-		module+"containerd@"+newestContainerd, module+"containerd-shim-runc-v2@"+newestContainerd)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+temp)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Skipf("containerd %s cannot be built here: %v: %s", newestContainerd, err, out)
-	}
-	if err = os.Rename(temp, folder); err != nil {
-		_, err = os.Stat(folder) // another test process was faster
-	}
-	must(t, err)
-	return folder
+	const commands = "github.com/containerd/containerd/v2/cmd/"
+	return pinned{name: "containerd", version: "v2.4.2", packages: []string{commands + "containerd", commands + "containerd-shim-runc-v2"}}.build(t)
 }
 
 // newContainerd prepares a host with our programs in DIR/local/bin, and leaves the test out where containerd cannot run
