@@ -10,7 +10,7 @@ import (
 
 // A CDI specification names the driver's files with their version. After an upgrade of the driver it names files that
 // are gone, and the runtime fails at the first of these mounts, before any hook, with nothing but the path and a
-// system error (containers/podman#26233, HaveAGitGat/Tdarr#1423). Only the shim is asked before the mounts are made;
+// system error (containers/podman#26233, HaveAGitGat/Tdarr#1423). Only the shim and check look before the mounts are made;
 // elsewhere nobody looked.
 //
 // A missing source stops the container now, whatever may come later. Where the files may still come (after a boot,
@@ -28,7 +28,7 @@ var libcudaInjected = Check{
 		gone, unread := f.sources()
 		switch {
 		case len(f.Host.Sources) == 0:
-			return skip("not asked: only the runtime shim is there before the mounts are made")
+			return skip("not asked: nobody looked before the mounts are made (a hook runs after them)")
 		case len(gone) > 0:
 			return f.sourceGone(gone)
 		case len(unread) > 0:
