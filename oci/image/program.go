@@ -1,0 +1,249 @@
+package image
+
+import (
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Files is an image's file system: a root file system that is mounted, or the layers of an image that is not there.
+// Paths are absolute, links lead nowhere outside, and errors wrap fs.ErrNotExist where nothing is there.
+type Files interface {
+	Stat(path string) (fs.FileInfo, error)
+	Real(path string) (string, error) // the path with every link resolved
+	ReadFile(path string, limit int64) ([]byte, error)
+	ReadDir(path string, limit int) ([]string, error)
+}
+
+// Program is what a container starts, as far as it decides which files are used.
+type Program struct {
+	Args   []string `json:"args"`
+	Env    []string `json:"env"`    // KEY=VALUE, only what Python and shells read; the last of a key counts
+	Cwd    string   `json:"cwd"`    // "" is /
+	Mounts []string `json:"mounts"` // what is mounted over the image
+}
+
+// maxHops bounds how many programs may start one another before the one that stays.
+const maxHops = 16
+
+// python is an interpreter that a container surely starts.
+type python struct {
+	path    string   // as it is called
+	script  string   // the folder of its script, or where it is started: the first that it looks into; "" for none
+	before  []string // more folders that it looks into before its own packages
+	noUser  bool     // it never looks into the user's packages
+	version string   // 3.11, "" when its name does not tell
+}
+
+// starter follows a command line to the interpreter that it starts.
+type starter struct {
+	files Files
+	env   map[string]string
+	cwd   string
+}
+
+func newStarter(files Files, p Program) *starter {
+	s := &starter{files: files, env: map[string]string{}, cwd: path.Join("/", p.Cwd)}
+	for _, entry := range p.Env {
+		key, value, _ := strings.Cut(entry, "=")
+		s.env[key] = value
+	}
+	return s
+}
+
+// The programs that only start the rest of their command line, with the options of theirs that take a value.
+var starters = map[string]string{
+	"tini": "pe", "tini-static": "pe", "docker-init": "pe", "dumb-init": "r", "catatonit": "", "nvidia_entrypoint.sh": "",
+}
+
+var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(?:3|(3\.\d{1,2}))?$`) })
+
+// follow returns the interpreter; ok is false where another program is started, or what is started is not sure: a
+// script of the shell may do anything first.
+func (s *starter) follow(args []string) (p python, ok bool) {
+	for range maxHops {
+		if len(args) == 0 {
+			return python{}, false
+		}
+		name := path.Base(args[0])
+		switch {
+		case name == "env":
+			args = s.afterEnv(args[1:])
+			continue
+		case name == "sh" || name == "bash" || name == "dash" || name == "ash":
+			if args = shellWords(args[1:]); s.env["BASH_ENV"] != "" {
+				args = nil // bash reads that file first
+			}
+			continue
+		}
+		if values, known := starters[name]; known {
+			args = afterOptions(args[1:], values)
+			continue
+		}
+		file, found := s.lookup(args[0])
+		if !found {
+			return python{}, false
+		}
+		if m := pythonName().FindStringSubmatch(name); m != nil {
+			return s.python(file, m[1], args[1:])
+		}
+		interpreter := s.shebang(file)
+		if interpreter == nil {
+			return python{}, false
+		}
+		args = slices.Concat(interpreter, []string{file}, args[1:])
+	}
+	return python{}, false
+}
+
+// lookup finds a program as execvp does.
+func (s *starter) lookup(word string) (string, bool) {
+	if strings.Contains(word, "/") {
+		return s.runnable(s.absolute(word))
+	}
+	for folder := range strings.SplitSeq(s.env["PATH"], ":") {
+		if file, ok := s.runnable(s.absolute(folder + "/" + word)); ok {
+			return file, true
+		}
+	}
+	return "", false
+}
+
+func (s *starter) absolute(file string) string {
+	if path.IsAbs(file) {
+		return path.Clean(file)
+	}
+	return path.Join(s.cwd, file)
+}
+
+func (s *starter) runnable(file string) (string, bool) {
+	info, err := s.files.Stat(file)
+	return file, err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+// shebang is the interpreter that a script names in its first line, nil for other programs.
+func (s *starter) shebang(file string) []string {
+	head, err := s.files.ReadFile(file, maxScript)
+	line, _, _ := strings.Cut(string(head), "\n")
+	rest, isScript := strings.CutPrefix(line, "#!")
+	if err != nil || !isScript || len(line) > 255 { // the kernel reads 256 bytes (BINPRM_BUF_SIZE)
+		return nil
+	}
+	return strings.Fields(rest)
+}
+
+// maxScript bounds a script, in bytes; one that pip makes has a few hundred.
+const maxScript = 64 << 10
+
+// python reads the interpreter's own options. With -S it has no packages.
+func (s *starter) python(file, version string, args []string) (python, bool) {
+	p := python{path: file, version: version}
+	if s.env["PYTHONHOME"] != "" {
+		return p, false
+	}
+	folder := s.cwd // of -m, of -c and of a prompt
+	ignoresEnv := false
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
+		word := args[0]
+		if strings.HasPrefix(word, "--") {
+			args = args[1:]
+			continue
+		}
+		letters := strings.TrimPrefix(word, "-")
+		if at := strings.IndexAny(letters, "mcWX"); at >= 0 {
+			if letters[at] == 'm' || letters[at] == 'c' {
+				args = nil
+			} else {
+				args = args[min(len(args), 1+map[bool]int{true: 1}[at == len(letters)-1]):]
+			}
+			letters = letters[:at]
+		} else {
+			args = args[1:]
+		}
+		if strings.Contains(letters, "S") {
+			return p, false
+		}
+		p.noUser = p.noUser || strings.ContainsAny(letters, "sI")
+		ignoresEnv = ignoresEnv || strings.ContainsAny(letters, "EI")
+		if strings.ContainsAny(letters, "IP") {
+			folder = ""
+		}
+	}
+	if len(args) > 0 && folder != "" {
+		folder = path.Dir(s.absolute(args[0]))
+	}
+	p.script = folder
+	if !ignoresEnv {
+		for folder := range strings.SplitSeq(s.env["PYTHONPATH"], ":") {
+			if folder != "" {
+				p.before = append(p.before, s.absolute(folder))
+			}
+		}
+		p.noUser = p.noUser || s.env["PYTHONNOUSERSITE"] != ""
+	}
+	return p, true
+}
+
+// afterEnv is the command line behind env's own words. Its settings hold for what it starts.
+func (s *starter) afterEnv(args []string) []string {
+	for len(args) > 0 {
+		word := args[0]
+		key, value, setting := strings.Cut(word, "=")
+		switch {
+		case word == "--":
+			return args[1:]
+		case setting && !strings.HasPrefix(word, "-"):
+			s.env[key] = value
+		case word == "-u" && len(args) > 1:
+			delete(s.env, args[1])
+			args = args[1:]
+		case word == "-i" || word == "-":
+			clear(s.env)
+		case strings.HasPrefix(word, "-"):
+			return nil // -S, -C and others
+		default:
+			return args
+		}
+		args = args[1:]
+	}
+	return nil
+}
+
+// afterOptions is the command line behind a starter's own options; values are the letters that take a word.
+func afterOptions(args []string, values string) []string {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		word := args[0]
+		args = args[1:]
+		if word == "--" {
+			break
+		}
+		if last := word[len(word)-1:]; !strings.HasPrefix(word, "--") && strings.Contains(values, last) && len(args) > 0 {
+			args = args[1:]
+		}
+	}
+	return args
+}
+
+// shellWords are the words of the one simple command that a shell is given with -c, nil for anything else. A login shell
+// reads files first that may change everything.
+func shellWords(args []string) []string {
+	if len(args) < 2 || !strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "--") {
+		return nil
+	}
+	letters := args[0][1:]
+	if !strings.HasSuffix(letters, "c") || strings.Trim(letters, "ceux") != "" {
+		return nil
+	}
+	command := args[1]
+	if strings.ContainsAny(command, "|&;<>()$`\\\"'*?[]#~=%!{}\n\r") {
+		return nil
+	}
+	words := strings.Fields(command)
+	if len(words) > 0 && words[0] == "exec" {
+		words = words[1:]
+	}
+	return words
+}
