@@ -56,6 +56,9 @@ func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 			r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
 		}
 	}
+	if r.Proven && r.Status == checks.StatusFail && p.Evidence == EvidenceWarn {
+		r.Status = checks.StatusWarn
+	}
 	switch p.Checks[r.ID] {
 	case SettingWarn:
 		if r.Status == checks.StatusFail {
