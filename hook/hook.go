@@ -195,9 +195,11 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 	defer cancel()
 	facts := world.Facts(limited)
 	first := Judge(facts, launch, p)
-	if needsCompat(first.Results) {
+	if mayProve(facts, p) || needsCompat(first.Results) {
 		c := launch.Container
-		launch.Needs.Compat = RootfsCompat(limited, c.Root, c.Env, o.RunDir).Behind(c.Mounts, c.Env)
+		look := LookIntoRootfs(limited, c.Root, image.ProgramOf(c), o.RunDir)
+		look.Compat = look.Compat.Behind(c.Mounts, c.Env)
+		launch.Needs = launch.Needs.With(look)
 		first = Judge(facts, launch, p)
 	}
 	return o.wait(ctx, world, facts, first, launch, p)
@@ -220,6 +222,12 @@ func (o Options) wait(ctx context.Context, world World, facts host.Facts, first 
 		mine.release() // this launch is over; the next one of the same container waits for itself
 	}
 	return facts, v, waited
+}
+
+// mayProve tells whether the image's files can prove a need that this host cannot serve: its driver brings no CUDA of the
+// newest major version. With one that does they could only tell of limits, and the launch is spared the look.
+func mayProve(facts host.Facts, p Policy) bool {
+	return p.Evidence != EvidenceOff && checks.Facts{Host: facts}.OlderMajor()
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is

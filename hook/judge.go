@@ -30,6 +30,9 @@ type Verdict struct {
 // Judge is the one judgement that hook, shim, check, demo and fleet share: facts of the host and of the launch
 // in, verdict out. It does no I/O and does not wait.
 func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
+	if p.Evidence == EvidenceOff {
+		launch.Needs.Evidence = nil
+	}
 	var off []string
 	for id, setting := range p.Checks {
 		if setting == SettingOff {

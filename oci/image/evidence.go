@@ -7,7 +7,7 @@ import (
 
 // Bounds of the search: entries of a site-packages folder, and signs that are told of.
 const (
-	maxPackages = 8192
+	maxPackages = 4096
 	maxEvidence = 64
 )
 

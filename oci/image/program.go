@@ -2,11 +2,14 @@ package image
 
 import (
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"gpu-preflight/oci"
 )
 
 // Files is an image's file system: a root file system that is mounted, or the layers of an image that is not there.
@@ -24,6 +27,46 @@ type Program struct {
 	Env    []string `json:"env"`    // KEY=VALUE, only what Python and shells read; the last of a key counts
 	Cwd    string   `json:"cwd"`    // "" is /
 	Mounts []string `json:"mounts"` // what is mounted over the image
+}
+
+// Bounds of a Program: an argument of a process has at most 128 KiB (execve(2), MAX_ARG_STRLEN).
+const (
+	maxArgs   = 64
+	maxMounts = 256
+	maxWord   = 1024
+	maxSet    = 8192 // of one variable
+)
+
+// ProgramOf is the part of a container's configuration that decides which of its image's files are used. A command line
+// that is longer than any real one is left out: nothing is certain then.
+func ProgramOf(c *oci.Container) Program {
+	p := Program{Cwd: c.Cwd}
+	if len(c.Args) <= maxArgs && !slices.ContainsFunc(c.Args, func(word string) bool { return len(word) > maxWord }) {
+		p.Args = c.Args
+	}
+	set := map[string]string{}
+	for _, entry := range c.Env {
+		if key, value, _ := strings.Cut(entry, "="); decides(key) && len(value) <= maxSet {
+			set[key] = value
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		p.Env = append(p.Env, key+"="+set[key])
+	}
+	for _, m := range c.Mounts[:min(len(c.Mounts), maxMounts)] {
+		if len(m.Destination) <= maxWord {
+			p.Mounts = append(p.Mounts, m.Destination)
+		}
+	}
+	if len(c.Mounts) > maxMounts {
+		p.Args = nil
+	}
+	return p
+}
+
+// decides tells whether a variable changes what is started or loaded.
+func decides(key string) bool {
+	return slices.Contains([]string{"PATH", "HOME", "BASH_ENV", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "_CUDA_COMPAT_PATH"}, key) || strings.HasPrefix(key, "PYTHON") && len(key) < 32
 }
 
 // maxHops bounds how many programs may start one another before the one that stays.
