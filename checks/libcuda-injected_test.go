@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"slices"
 	"testing"
 
 	"gpu-preflight/checks/fact"
@@ -10,7 +11,7 @@ import (
 // source is a file that the launch mounts, and whether it is there.
 func source(path string, there fact.Fact[bool]) change {
 	return func(f *Facts) {
-		f.Host.Sources = append(f.Host.Sources[:len(f.Host.Sources):len(f.Host.Sources)], host.Source{Path: path, There: there})
+		f.Host.Sources = append(slices.Clip(f.Host.Sources), host.Source{Path: path, There: there})
 	}
 }
 

@@ -52,15 +52,7 @@ func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
 // apply is the policy's word on one result, in the order that the documentation of [checks] gives.
 func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 	if r.Need && r.Status == checks.StatusFail {
-		if by := disabledBy(launch); by != "" {
-			r.Status = checks.StatusWarn
-			r.What += " (only warned: " + by + " is set)"
-		} else if typo := launch.Needs.MisspelledDisable; typo != "" {
-			r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
-		}
-	}
-	if r.Proven && r.Status == checks.StatusFail && p.Evidence == EvidenceWarn {
-		r.Status = checks.StatusWarn
+		r = p.applyToNeed(r, launch)
 	}
 	switch p.Checks[r.ID] {
 	case SettingWarn:
@@ -72,6 +64,21 @@ func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 			r.Status = checks.StatusFail
 		}
 	case SettingOff:
+	}
+	return r
+}
+
+// applyToNeed is the word on a need of the image that this host cannot serve.
+func (p Policy) applyToNeed(r checks.Result, launch checks.Launch) checks.Result {
+	if r.Proven && p.Evidence == EvidenceWarn {
+		r.Status = checks.StatusWarn
+		return r
+	}
+	if by := disabledBy(launch); by != "" {
+		r.Status = checks.StatusWarn
+		r.What += " (only warned: " + by + " is set)"
+	} else if typo := launch.Needs.MisspelledDisable; typo != "" {
+		r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
 	}
 	return r
 }

@@ -196,8 +196,8 @@ func thereAndBack(t *testing.T, s Site, e Engine, refusal string) {
 	if err = Apply(t.Context(), s, e, p); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := e.Plan(s); err != nil || len(again.Edits) != 0 || len(p.Edits) == 0 {
-		t.Errorf("first %d edits, then %d, %v", len(p.Edits), len(again.Edits), err)
+	if again, failed := e.Plan(s); failed != nil || len(again.Edits) != 0 || len(p.Edits) == 0 {
+		t.Errorf("first %d edits, then %d, %v", len(p.Edits), len(again.Edits), failed)
 	}
 	shimsStand(t, s)
 	if err = back(t, s, e); err != nil {

@@ -3,6 +3,7 @@ package image
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Look is what a look into a root file system brought.
@@ -40,6 +41,6 @@ func FoldLook(lines [][]byte) Look {
 // With adds what was found in the image's files to what its environment declares.
 func (r Requirements) With(look Look) Requirements {
 	r.Compat = look.Compat
-	r.Evidence = append(r.Evidence[:len(r.Evidence):len(r.Evidence)], look.Evidence...)
+	r.Evidence = append(slices.Clip(r.Evidence), look.Evidence...)
 	return r
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"path"
 	"slices"
 	"strings"
@@ -15,25 +16,24 @@ type located struct {
 // packageSet is what lies in the folders of one interpreter.
 type packageSet struct {
 	finds   []located
-	unknown bool // something that runs CUDA and does not tell which, or a folder that could not be read
+	seen    []string // kinds of frameworks that are there: of one that an earlier folder has, a later one's is not used
+	unknown bool     // something that runs CUDA and does not tell which, or a folder that could not be read
 }
 
 // sure tells whether the lowest need of the set is that of whatever runs.
 func (p packageSet) sure() bool { return !p.unknown }
 
-func (p packageSet) has(kind string) bool {
-	return slices.ContainsFunc(p.finds, func(l located) bool { return l.kind == kind })
+// framework is one that writes the CUDA of its build into a file of its own, which its package's name leaves out on PyPI.
+type framework struct {
+	kind, file string
+	word       string // without it the file is not the framework's: a pointer of git-lfs
+	rule       func() rule
 }
 
-// told are the frameworks that write the CUDA of their build into a file of their own, which their package's name leaves
-// out on PyPI.
-var told = []struct {
-	kind, file string
-	rule       func() rule
-}{
-	{"torch", "torch/version.py", torchRule},
-	{"tensorflow", "tensorflow/python/platform/build_info.py", tensorflowRule},
-	{"onnxruntime", "onnxruntime/capi/build_and_package_info.py", onnxRule},
+var told = []framework{
+	{"torch", "torch/version.py", "cuda", torchRule},
+	{"tensorflow", "tensorflow/python/platform/build_info.py", "build_info", tensorflowRule},
+	{"onnxruntime", "onnxruntime/capi/build_and_package_info.py", "package_name", onnxRule},
 }
 
 // strangers run CUDA by themselves, and nothing here tells which. Where one lies the others prove nothing about what will
@@ -43,7 +43,7 @@ var strangers = []string{
 	"ctranslate2", "paddle", "mxnet", "llama_cpp", "cudf", "cuml", "tensorrt", "pycuda", "warp", "taichi", "faiss", "oneflow", "mindspore",
 }
 
-// readPackages adds a folder's packages. Of a framework that an earlier folder has, a later one's is not used.
+// readPackages adds a folder's packages.
 func (f *finder) readPackages(folder string, set *packageSet) {
 	names, err := f.files.ReadDir(folder, maxPackages)
 	if absent(err) {
@@ -54,33 +54,50 @@ func (f *finder) readPackages(folder string, set *packageSet) {
 		set.unknown = true
 	}
 	slices.Sort(names)
-	earlier := *set
-	var named []located
+	earlier := set.seen
+	var finds []located
 	for _, name := range names {
-		if found, ok := readBy(packageRules(), []byte(name)); ok && !(found.framework && earlier.has(found.kind)) {
-			named = append(named, located{found, folder + "/" + name})
+		if found, ok := readBy(packageRules(), []byte(name)); ok && !slices.Contains(earlier, found.kind) {
+			finds = append(finds, located{found, folder + "/" + name})
+			if found.framework {
+				set.seen = append(set.seen, found.kind)
+			}
 		}
 		set.unknown = set.unknown || slices.Contains(strangers, name)
 	}
 	for _, framework := range told {
-		if top, _, _ := strings.Cut(framework.file, "/"); !slices.Contains(names, top) || earlier.has(framework.kind) {
-			continue
-		}
-		byName := func(l located) bool { return l.kind == framework.kind }
-		data, err := f.files.ReadFile(path.Join(folder, framework.file), maxVersionFile)
-		if err != nil {
-			if !absent(err) {
-				f.unread(path.Join(folder, framework.file), err)
-			}
-			set.unknown = set.unknown || !slices.ContainsFunc(named, byName)
-			continue
-		}
-		named = slices.DeleteFunc(named, byName) // the file knows better
-		if found, ok := framework.rule().read(data); ok {
-			named = append(named, located{found, path.Join(folder, framework.file)})
+		top, _, _ := strings.Cut(framework.file, "/")
+		if slices.Contains(names, top) && !slices.Contains(earlier, framework.kind) {
+			finds = f.readFramework(folder, framework, finds, set)
 		}
 	}
-	set.finds = append(set.finds, named...)
+	set.finds = append(set.finds, finds...)
+}
+
+// readFramework asks a framework's own file, which knows better than the package's name.
+func (f *finder) readFramework(folder string, framework framework, finds []located, set *packageSet) []located {
+	set.seen = append(set.seen, framework.kind)
+	byName := func(l located) bool { return l.kind == framework.kind }
+	file := path.Join(folder, framework.file)
+	data, ok := f.read(file, framework.word)
+	if !ok {
+		set.unknown = set.unknown || !slices.ContainsFunc(finds, byName)
+		return finds
+	}
+	finds = slices.DeleteFunc(finds, byName)
+	if found, ok := framework.rule().read(data); ok {
+		finds = append(finds, located{found, file})
+	}
+	return finds
+}
+
+// read reads a file that tells a version. One that is not there, cannot be read or does not have the word tells nothing.
+func (f *finder) read(file, word string) ([]byte, bool) {
+	data, err := f.files.ReadFile(file, maxVersionFile)
+	if err != nil && !absent(err) {
+		f.unread(file, err)
+	}
+	return data, err == nil && bytes.Contains(data, []byte(word))
 }
 
 // hasFramework tells whether a folder that is looked into first holds a package of a framework's name, or cannot be read.

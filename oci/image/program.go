@@ -109,37 +109,42 @@ var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompil
 func (s *starter) follow(args []string) (p python, ok bool) {
 	for range maxHops {
 		if len(args) == 0 {
-			return python{}, false
+			break
 		}
-		name := path.Base(args[0])
-		switch {
-		case name == "env":
-			args = s.afterEnv(args[1:])
-			continue
-		case name == "sh" || name == "bash" || name == "dash" || name == "ash":
-			if args = shellWords(args[1:]); s.env["BASH_ENV"] != "" {
-				args = nil // bash reads that file first
-			}
-			continue
-		}
-		if values, known := starters[name]; known {
-			args = afterOptions(args[1:], values)
+		if rest, known := s.through(path.Base(args[0]), args[1:]); known {
+			args = rest
 			continue
 		}
 		file, found := s.lookup(args[0])
 		if !found {
-			return python{}, false
+			break
 		}
-		if m := pythonName().FindStringSubmatch(name); m != nil {
+		if m := pythonName().FindStringSubmatch(path.Base(file)); m != nil {
 			return s.python(file, m[1], args[1:])
 		}
 		interpreter := s.shebang(file)
 		if interpreter == nil {
-			return python{}, false
+			break
 		}
 		args = slices.Concat(interpreter, []string{file}, args[1:])
 	}
 	return python{}, false
+}
+
+// through is the command line that a program starts which only starts another one; nil where it is not sure.
+func (s *starter) through(name string, args []string) (rest []string, known bool) {
+	values, known := starters[name]
+	switch {
+	case known:
+		return afterOptions(args, values), true
+	case name == "env":
+		return s.afterEnv(args), true
+	case !slices.Contains([]string{"sh", "bash", "dash", "ash"}, name):
+		return nil, false
+	case s.env["BASH_ENV"] != "": // bash reads that file first
+		return nil, true
+	}
+	return shellWords(args), true
 }
 
 // lookup finds a program as execvp does.
@@ -183,43 +188,17 @@ const maxScript = 64 << 10
 
 // python reads the interpreter's own options. With -S it has no packages.
 func (s *starter) python(file, version string, args []string) (python, bool) {
-	p := python{path: file, version: version}
-	if s.env["PYTHONHOME"] != "" {
-		return p, false
+	letters, args := pythonOptions(args)
+	has := func(one string) bool { return strings.ContainsAny(letters, one) }
+	p := python{path: file, version: version, noUser: has("sI")}
+	switch {
+	case has("IP"):
+	case len(args) > 0:
+		p.script = path.Dir(s.absolute(args[0]))
+	default: // -m, -c and a prompt
+		p.script = s.cwd
 	}
-	folder := s.cwd // of -m, of -c and of a prompt
-	ignoresEnv := false
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
-		word := args[0]
-		if strings.HasPrefix(word, "--") {
-			args = args[1:]
-			continue
-		}
-		letters := strings.TrimPrefix(word, "-")
-		if at := strings.IndexAny(letters, "mcWX"); at >= 0 {
-			if letters[at] == 'm' || letters[at] == 'c' {
-				args = nil
-			} else {
-				args = args[min(len(args), 1+map[bool]int{true: 1}[at == len(letters)-1]):]
-			}
-			letters = letters[:at]
-		} else {
-			args = args[1:]
-		}
-		if strings.Contains(letters, "S") {
-			return p, false
-		}
-		p.noUser = p.noUser || strings.ContainsAny(letters, "sI")
-		ignoresEnv = ignoresEnv || strings.ContainsAny(letters, "EI")
-		if strings.ContainsAny(letters, "IP") {
-			folder = ""
-		}
-	}
-	if len(args) > 0 && folder != "" {
-		folder = path.Dir(s.absolute(args[0]))
-	}
-	p.script = folder
-	if !ignoresEnv {
+	if !has("EI") {
 		for folder := range strings.SplitSeq(s.env["PYTHONPATH"], ":") {
 			if folder != "" {
 				p.before = append(p.before, s.absolute(folder))
@@ -227,7 +206,37 @@ func (s *starter) python(file, version string, args []string) (python, bool) {
 		}
 		p.noUser = p.noUser || s.env["PYTHONNOUSERSITE"] != ""
 	}
-	return p, true
+	return p, !has("S") && s.env["PYTHONHOME"] == ""
+}
+
+// pythonOptions are the letters of an interpreter's options, and the script with its own; none behind -m and -c
+// (python --help).
+func pythonOptions(args []string) (letters string, script []string) {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
+		word := args[0]
+		args = args[1:]
+		if strings.HasPrefix(word, "--") {
+			continue
+		}
+		before, value, takes := cutAny(word[1:], "mcWX")
+		letters += before
+		switch {
+		case takes == 'm' || takes == 'c':
+			return letters, nil
+		case takes != 0 && value == "" && len(args) > 0:
+			args = args[1:]
+		}
+	}
+	return letters, args
+}
+
+// cutAny cuts a word around the first of some letters; 0: it has none.
+func cutAny(word, letters string) (before, after string, at byte) {
+	i := strings.IndexAny(word, letters)
+	if i < 0 {
+		return word, "", 0
+	}
+	return word[:i], word[i+1:], word[i]
 }
 
 // afterEnv is the command line behind env's own words. Its settings hold for what it starts.

@@ -42,8 +42,8 @@ func packageFolders(files Files, p python) (searched, error) {
 		if venvSystem().Match(config) {
 			return searched{}, errors.New("a virtual environment that takes the system's packages too")
 		}
-		version, err := versionBelow(files, prefix, first(venvVersion(), config))
-		return searched{own: both(prefix, version, "site-packages")}, err
+		version, unsure := versionBelow(files, prefix, first(venvVersion(), config))
+		return searched{own: both(prefix, version, "site-packages")}, unsure
 	}
 	file, err := files.Real(p.path)
 	if err != nil {
