@@ -69,6 +69,10 @@ func (d *dockerHost) build() way {
 // TestEngineDockerWays walks docker's launch paths, on Debian's docker and on the line of docker 29: which of them are
 // judged by which registration, and what status says of it.
 func TestEngineDockerWays(t *testing.T) {
+	const (
+		daemon   = `{"data-root": "DIR/data"}`
+		withCrun = `{"data-root": "DIR/data", "default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun"}}}`
+	)
 	const legacy, cdiHook = "nvidia-container-runtime-hook", "nvidia-cdi-hook"
 	byGPUs := func(d *dockerHost, says []string) way { return d.way("docker --gpus, legacy hook", says, "--gpus=all") }
 	byCDI := func(d *dockerHost, says []string) way { return d.way("docker --gpus, CDI", says, "--gpus=all") }
@@ -82,19 +86,23 @@ func TestEngineDockerWays(t *testing.T) {
 		return d.way("docker --runtime=runc, CDI", says, "--gpus=all", "--runtime=runc")
 	}
 	for _, row := range []struct {
-		name    string // without commas: overlayfs
+		name    string
 		line    func(t *testing.T) dockerLine
+		daemon  string
 		toolkit string
 		walks   map[string]func(d *dockerHost) []way // by the engines that are registered
 	}{
-		{"20.10", debianDocker, legacy, map[string]func(*dockerHost) []way{
+		{"20.10", debianDocker, daemon, legacy, map[string]func(*dockerHost) []way{
 			"docker": func(d *dockerHost) []way { return []way{byGPUs(d, dockerText), runcLegacy(d, nil), d.build()} },
 		}},
-		{"29 with the legacy hook", newestDocker, legacy, map[string]func(*dockerHost) []way{
+		{"20.10 with crun", debianDocker, withCrun, legacy, map[string]func(*dockerHost) []way{
+			"docker": func(d *dockerHost) []way { return []way{byGPUs(d, dockerText), runcLegacy(d, nil)} },
+		}},
+		{"29 with the legacy hook", newestDocker, daemon, legacy, map[string]func(*dockerHost) []way{
 			"docker": func(d *dockerHost) []way { return []way{byGPUs(d, dockerText), runcLegacy(d, nil), d.build()} },
 			"cdi":    func(d *dockerHost) []way { return []way{byGPUs(d, nil), runcLegacy(d, nil), byDevice(d, refusedText)} },
 		}},
-		{"29 with CDI", newestDocker, cdiHook, map[string]func(*dockerHost) []way{
+		{"29 with CDI", newestDocker, daemon, cdiHook, map[string]func(*dockerHost) []way{
 			"docker": func(d *dockerHost) []way {
 				return []way{byCDI(d, refusedText), byDevice(d, refusedText), runcCDI(d, nil), d.build()}
 			},
@@ -108,7 +116,7 @@ func TestEngineDockerWays(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := oldHost(t, "")
-			d := newDockerHost(t, row.line(t), s, `{"data-root": "DIR/data"}`, row.toolkit)
+			d := newDockerHost(t, row.line(t), s, row.daemon, row.toolkit)
 			for names, ways := range row.walks {
 				t.Run(names, func(t *testing.T) {
 					engines := strings.Fields(names)

@@ -82,23 +82,15 @@ func newDockerHost(t *testing.T, line dockerLine, s site, daemon string, toolkit
 	d := &dockerHost{site: s, dir: dir, client: line.client(t, dir+"/d.sock"), stop: func() {}}
 	d.enter(t)
 	t.Cleanup(func() { d.stop() })
-	must(t, os.MkdirAll(d.path("/usr/local/bin"), 0o755))
-	copyTo(t, fixture.Build(t, "cmd/gpu-preflight"), d.path("/usr/local/bin/gpu-preflight"))
-	for _, name := range []string{"gpu-preflight-hook", "gpu-preflight-nvml"} {
-		copyTo(t, filepath.Join(s.bin, name), d.path("/usr/local/bin/"+name))
-	}
+	d.run(t, "cp", "--remove-destination", fixture.Build(t, "cmd/gpu-preflight"), s.bin+"/gpu-preflight-hook", s.bin+"/gpu-preflight-nvml", "/usr/local/bin")
 	for place, program := range line.programs {
-		_ = os.Remove(d.path(place))
-		must(t, os.Symlink(program, d.path(place)))
+		d.run(t, "ln", "-sfn", program, place)
 	}
 	for _, name := range toolkit {
-		must(t, os.WriteFile(d.path("/usr/bin/"+name), []byte("#!/bin/sh\nexit 0\n"), 0o755))
+		d.run(t, "ln", "-sfn", "/bin/true", "/usr/bin/"+name)
 	}
-	for _, folder := range []string{"/etc/docker", "/etc/cdi", "/etc/gpu-preflight"} {
-		must(t, os.MkdirAll(d.path(folder), 0o755))
-	}
-	write(t, d.path("/etc/docker/daemon.json"), strings.ReplaceAll(daemon, "DIR", dir))
-	write(t, d.path("/etc/cdi/nvidia.yaml"), gpuSpec)
+	d.put(t, "/etc/docker/daemon.json", strings.ReplaceAll(daemon, "DIR", dir))
+	d.put(t, "/etc/cdi/nvidia.yaml", gpuSpec)
 	d.look(t, s)
 	d.start(t)
 	program, err := os.ReadFile(lookPath(t, "busybox"))
@@ -128,7 +120,8 @@ func (d *dockerHost) enter(t *testing.T) {
 	d.keeper = cmd.Process.Pid
 }
 
-// path is a file of the host as the test sees it.
+// path is a file of the host as the test sees it. To be read only: an absolute link there would lead to the machine's
+// own files.
 func (d *dockerHost) path(path string) string { return fmt.Sprintf("/proc/%d/root%s", d.keeper, path) }
 
 // within is a command that runs on the host.
@@ -158,7 +151,14 @@ func (d *dockerHost) run(t *testing.T, words ...string) string {
 // look lets our programs see a fake host, and record where it says.
 func (d *dockerHost) look(t *testing.T, s site) {
 	t.Helper()
-	write(t, d.path("/etc/gpu-preflight/config.toml"), readFile(t, s.config)+fmt.Sprintf("[host]\nroot = %q\n", s.root))
+	d.put(t, "/etc/gpu-preflight/config.toml", readFile(t, s.config)+fmt.Sprintf("[host]\nroot = %q\n", s.root))
+}
+
+// put writes a file of the host.
+func (d *dockerHost) put(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, d.dir+"/put", text)
+	d.run(t, "install", "-D", "--mode=0644", d.dir+"/put", path)
 }
 
 // start starts the daemon and waits until it answers.
