@@ -11,6 +11,12 @@ var dockerText = []string{
 	"Fix: install driver branch 580 or later", "[cuda-requirement; gpu-preflight logs]",
 }
 
+// The launch paths of docker run --gpus.
+const (
+	viaLegacy = "docker --gpus, legacy hook"
+	viaCDI    = "docker --gpus, CDI"
+)
+
 // registers runs gpu-preflight register or unregister for some engines.
 func (d *dockerHost) registers(t *testing.T, command string, engines ...string) string {
 	t.Helper()
@@ -50,8 +56,13 @@ func (d *dockerHost) way(row string, says []string, flags ...string) way {
 	}
 }
 
-// build is docker build of an image that this host cannot serve, with a step.
-func (d *dockerHost) build() way {
+// build is docker build of an image that this host cannot serve, with a step; env chooses the builder.
+func (d *dockerHost) build(env ...string) way {
+	client := d.client
+	if cli, ok := client.(dockerCLI); ok {
+		cli.env = env
+		client = cli
+	}
 	return way{row: "docker build", bad: func(t *testing.T) launched {
 		t.Helper()
 		file := "FROM bb:import\n"
@@ -61,7 +72,7 @@ func (d *dockerHost) build() way {
 			}
 		}
 		file += "RUN [\"/bin/busybox\", \"echo\", \"" + ran + "\"]\n"
-		out, code := d.client.call(t, tarOf(t, "Dockerfile", []byte(file)), "build", "--no-cache", "--network=none", "-")
+		out, code := client.call(t, tarOf(t, "Dockerfile", []byte(file)), "build", "--no-cache", "--network=none", "-")
 		return launched{started: code == 0 && strings.Count(out, ran) > 1, said: out} // the step is printed, too
 	}}
 }
@@ -74,8 +85,8 @@ func TestEngineDockerWays(t *testing.T) {
 		withCrun = `{"data-root": "DIR/data", "default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun"}}}`
 	)
 	const legacy, cdiHook = "nvidia-container-runtime-hook", "nvidia-cdi-hook"
-	byGPUs := func(d *dockerHost, says []string) way { return d.way("docker --gpus, legacy hook", says, "--gpus=all") }
-	byCDI := func(d *dockerHost, says []string) way { return d.way("docker --gpus, CDI", says, "--gpus=all") }
+	byGPUs := func(d *dockerHost, says []string) way { return d.way(viaLegacy, says, "--gpus=all") }
+	byCDI := func(d *dockerHost, says []string) way { return d.way(viaCDI, says, "--gpus=all") }
 	byDevice := func(d *dockerHost, says []string) way {
 		return d.way("docker --device, CDI", says, "--device=nvidia.com/gpu=all")
 	}
@@ -93,7 +104,9 @@ func TestEngineDockerWays(t *testing.T) {
 		walks   map[string]func(d *dockerHost) []way // by the engines that are registered
 	}{
 		{"20.10", debianDocker, daemon, legacy, map[string]func(*dockerHost) []way{
-			"docker": func(d *dockerHost) []way { return []way{byGPUs(d, dockerText), runcLegacy(d, nil), d.build()} },
+			"docker": func(d *dockerHost) []way {
+				return []way{byGPUs(d, dockerText), runcLegacy(d, nil), d.build("DOCKER_BUILDKIT=0"), d.build("DOCKER_BUILDKIT=1")}
+			},
 		}},
 		{"20.10 with crun", debianDocker, withCrun, legacy, map[string]func(*dockerHost) []way{
 			"docker": func(d *dockerHost) []way { return []way{byGPUs(d, dockerText), runcLegacy(d, nil)} },

@@ -23,12 +23,15 @@ type dockerClient interface {
 }
 
 // dockerCLI is the docker command.
-type dockerCLI struct{ program, socket string }
+type dockerCLI struct {
+	program, socket string
+	env             []string
+}
 
 func (c dockerCLI) call(t *testing.T, stdin []byte, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), c.program, append([]string{"-H", "unix://" + c.socket}, args...)...)
-	cmd.Stdin = bytes.NewReader(stdin)
+	cmd.Stdin, cmd.Env = bytes.NewReader(stdin), append(os.Environ(), c.env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatalf("start %s: %v", c.program, err)
@@ -44,7 +47,7 @@ func newestClient(t *testing.T, socket string) dockerClient {
 		var major int
 		if _, scanned := fmt.Sscanf(string(out), "Docker version %d.", &major); err == nil && scanned == nil && major >= 25 {
 			t.Logf("the client is %s: %s", program, out)
-			return dockerCLI{program, socket}
+			return dockerCLI{program: program, socket: socket}
 		}
 	}
 	t.Log("the client is the Engine API: no docker command of 25 or later is here")
@@ -116,7 +119,7 @@ func (a dockerAPI) call(t *testing.T, stdin []byte, args ...string) (string, int
 	case "rm":
 		return plain(a.ask(t, http.MethodDelete, container+"?force=1", nil))
 	case "stop", "restart":
-		return plain(a.ask(t, http.MethodPost, container+"/"+args[0]+"?t=1", nil))
+		return plain(a.ask(t, http.MethodPost, container+"/"+args[0], nil))
 	case "start":
 		return a.start(t, name, slices.Contains(args, "--attach"), 1)
 	case "exec":
@@ -135,6 +138,7 @@ func (a dockerAPI) create(t *testing.T, args []string) (string, int) {
 	detach, remove := flags.Bool("d", false, ""), flags.Bool("rm", false, "")
 	flags.StringVar(&name, "name", "", "")
 	flags.String("network", "none", "")
+	flags.Func("stop-timeout", "", func(v string) error { config["StopTimeout"] = json.Number(v); return nil })
 	flags.Func("runtime", "", func(v string) error { host["Runtime"] = v; return nil })
 	flags.Func("restart", "", func(v string) error { host["RestartPolicy"] = map[string]any{"Name": v}; return nil })
 	flags.Func("gpus", "", func(string) error {

@@ -55,7 +55,7 @@ func TestEngineDockerFaults(t *testing.T) {
 				if out, code := d.launch(t, "--rm"); code == 0 {
 					t.Errorf("without the shim it started: %s", out)
 				}
-				mend := d.broken(t, register.NotStarted, fault.says)
+				mend := d.broken(t, "docker", viaLegacy, register.NotStarted, fault.says)
 				if anew {
 					d.stop()
 					d.run(t, "/bin/sh", "-c", d.selfTest(t))
@@ -64,7 +64,7 @@ func TestEngineDockerFaults(t *testing.T) {
 					started(t, out, code)
 					out, code = d.launch(t, "--rm", "--gpus=all")
 					started(t, out, code)
-					mend = d.broken(t, register.PassesBy, "launches go straight there")
+					mend = d.broken(t, "docker", viaLegacy, register.PassesBy, "launches go straight there")
 				}
 				d.run(t, "/bin/sh", "-c", "cd "+release+" && "+mend)
 				out, code := d.launch(t, "--rm", "--gpus=all")
@@ -72,7 +72,7 @@ func TestEngineDockerFaults(t *testing.T) {
 					t.Errorf("after %s: exit %d: %s", mend, code, out)
 				}
 				contains(t, strings.ReplaceAll(out, `\"`, `"`), dockerText...)
-				if st := d.status(t); !st.Healthy || pathOf(st).State != register.Judged {
+				if st := d.status(t); !st.Healthy || stateOf(st, viaLegacy) != register.Judged {
 					t.Errorf("after %s: %+v", mend, st)
 				}
 			})
@@ -80,15 +80,49 @@ func TestEngineDockerFaults(t *testing.T) {
 	}
 }
 
-// broken wants status to say what is wrong and what becomes of launches, and returns the one command that mends it.
-func (d *dockerHost) broken(t *testing.T, state register.State, says string) string {
+// TestEngineDockerCDIFaults: the hook in the CDI file is gone, not executable or for another machine, and docker's
+// containers start at once. status says BROKEN, that they pass by, and one command, which mends it.
+func TestEngineDockerCDIFaults(t *testing.T) {
+	d := newDockerHost(t, newestDocker(t), oldHost(t, ""), `{"data-root": "DIR/data"}`, "nvidia-cdi-hook")
+	d.registers(t, "register", "cdi")
+	release := d.release(t)
+	foreign := foreignProgram(t)
+	for _, fault := range []struct {
+		says  string
+		spoil []string
+	}{
+		{"is missing", []string{"rm", installed}},
+		{"is not executable", []string{"chmod", "0644", installed}},
+		{"is for another architecture", []string{"cp", "--remove-destination", foreign, installed}},
+	} {
+		t.Run(fault.says, func(t *testing.T) {
+			d.run(t, fault.spoil...)
+			out, code := d.launch(t, "--rm", "--gpus=all")
+			started(t, out, code)
+			mend := d.broken(t, "cdi", viaCDI, register.PassesBy, fault.says)
+			d.run(t, "/bin/sh", "-c", "cd "+release+" && "+mend)
+			out, code = d.launch(t, "--rm", "--gpus=all")
+			if code != 125 {
+				t.Errorf("after %s: exit %d: %s", mend, code, out)
+			}
+			contains(t, strings.ReplaceAll(out, `\"`, `"`), refusedText...)
+			if st := d.status(t); !st.Healthy || stateOf(st, viaCDI) != register.Judged {
+				t.Errorf("after %s: %+v", mend, st)
+			}
+		})
+	}
+}
+
+// broken wants status to say what is wrong and what becomes of a path's launches, and returns the one command that
+// mends it.
+func (d *dockerHost) broken(t *testing.T, engine, path string, state register.State, says string) string {
 	t.Helper()
 	st := d.status(t)
-	if st.Healthy || pathOf(st).State != state {
+	if st.Healthy || stateOf(st, path) != state {
 		t.Errorf("status: %+v", st)
 	}
 	for _, e := range st.Engines {
-		if e.Engine == "docker" {
+		if e.Engine == engine {
 			if e.State != register.Broken || e.Mend == "" {
 				t.Fatalf("status: %+v", e)
 			}
@@ -96,7 +130,7 @@ func (d *dockerHost) broken(t *testing.T, state register.State, says string) str
 			return e.Mend
 		}
 	}
-	t.Fatal("status has no row of docker")
+	t.Fatalf("status has no row of %s", engine)
 	return ""
 }
 
@@ -112,14 +146,14 @@ func (d *dockerHost) status(t *testing.T) register.Status {
 	return st
 }
 
-// pathOf is the row of the launch path that these tests take.
-func pathOf(st register.Status) register.PathStatus {
+// stateOf is what status says of a launch path.
+func stateOf(st register.Status, path string) register.State {
 	for _, row := range st.Paths {
-		if row.Path == "docker --gpus, legacy hook" {
-			return row
+		if row.Path == path {
+			return row.State
 		}
 	}
-	return register.PathStatus{}
+	return ""
 }
 
 // selfTest is what docker's unit runs before docker starts, as systemd gives it to sh.

@@ -32,7 +32,9 @@ func debianDocker(t *testing.T) dockerLine {
 			t.Skip("docker.io is not installed")
 		}
 	}
-	return dockerLine{name: "20.10", client: func(_ *testing.T, socket string) dockerClient { return dockerCLI{"/usr/bin/docker", socket} }}
+	return dockerLine{name: "20.10", client: func(_ *testing.T, socket string) dockerClient {
+		return dockerCLI{program: "/usr/bin/docker", socket: socket}
+	}}
 }
 
 // newestDocker is the line of docker 29, which Debian 12 lacks, with the containerd and the runc that it wants. It does

@@ -27,7 +27,7 @@ const busybox = "/bin/busybox"
 func (d *dockerHost) long(t *testing.T, flags ...string) {
 	t.Helper()
 	t.Cleanup(func() { d.docker(t, "rm", "-f", "long") })
-	args := append([]string{"run", "-d", "--network=none", "--gpus=all", "--name=long"}, flags...)
+	args := append([]string{"run", "-d", "--network=none", "--stop-timeout=1", "--gpus=all", "--name=long"}, flags...)
 	if out, code := d.docker(t, append(args, "bb:import", busybox, "sleep", "600")...); code != 0 {
 		t.Fatalf("exit %d: %s", code, out)
 	}
@@ -70,9 +70,9 @@ func TestEngineDockerUninstalled(t *testing.T) {
 		for _, when := range []string{"before docker is started anew", "after"} {
 			t.Log(when)
 			contains(t, d.does(t, "exec", "long", busybox, "echo", ran), ran)
-			d.does(t, "stop", "-t", "1", "long")
+			d.does(t, "stop", "long")
 			d.does(t, "start", "long")
-			d.does(t, "restart", "-t", "1", "long")
+			d.does(t, "restart", "long")
 			contains(t, d.does(t, "start", "--attach", "bad"), ran)
 			d.restart(t)
 		}
