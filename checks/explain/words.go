@@ -1,0 +1,154 @@
+package explain
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gpu-preflight/checks"
+	"gpu-preflight/checks/cuda"
+)
+
+// wordMeanings are the meanings of a text that is one word or one number; nil for any other. oneOf: a number that
+// several have.
+func wordMeanings(text string) (found []finding, oneOf bool) {
+	if len(text) > 200 {
+		return nil, false
+	}
+	word := strings.Trim(lower(strings.TrimSpace(text)), "[]\"'`")
+	if m := bareNumber.FindStringSubmatch(word); m != nil {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			return nil, false
+		}
+		return numberMeanings(n), true
+	}
+	if m := cudaWord.FindStringSubmatch(word); m != nil {
+		return cudaMeanings(m[1]), false
+	}
+	if _, known := entryOf(word); known {
+		return []finding{{key: word}}, false
+	}
+	return nil, false
+}
+
+var (
+	bareNumber = regexp.MustCompile(`^(?:error|err|code)?[ :=#]{0,2}(\d{1,5})$`)
+	cudaWord   = regexp.MustCompile(`^cuda(?: error)?[ :=]{1,2}(\d{1,5})$`)
+)
+
+// numberMeanings are all owners of a number, the likeliest first.
+func numberMeanings(n int) []finding {
+	var found []finding
+	for _, kind := range []string{"cuda", "nvml", "xid"} {
+		key := fmt.Sprintf("%s-%d", kind, n)
+		if e, known := entryOf(key); known && e.Key == key {
+			found = add(found, key, "")
+		}
+	}
+	for _, old := range oldRows() {
+		if old.old == n {
+			found = add(found, fmt.Sprintf("cuda-%d", old.today), "")
+		}
+	}
+	return found
+}
+
+// cudaMeanings are the error of a number that is CUDA's for sure, and the one that the runtime meant by it before
+// CUDA 10.1.
+func cudaMeanings(digits string) []finding {
+	found := []finding{}
+	if _, known := entryOf("cuda-" + digits); known {
+		found = add(found, "cuda-"+digits, "")
+	}
+	for _, old := range oldRows() {
+		if strconv.Itoa(old.old) == digits {
+			found = add(found, fmt.Sprintf("cuda-%d", old.today), "")
+		}
+	}
+	return found
+}
+
+var (
+	xidInText     = regexp.MustCompile(`\bxid(?: \([^)]{1,40}\))?[:=# ]{0,3}(\d{1,5})\b`)
+	nvmlInText    = regexp.MustCompile(`\bnvml(?: error| code| return(?:ed)?)?[ :=]{1,3}(\d{1,3})(?:[^.\d]|$)`)
+	cudaNumber    = regexp.MustCompile(`(exit )?\b(?:error|err|failure|code)[:= (]{1,3}(\d{1,3})\b`)
+	cudaCompared  = regexp.MustCompile(`cudasuccess \((\d{1,3}) vs`)
+	nameInText    = regexp.MustCompile(`\b(?:cuda_error_[a-z0-9_]+|cudaerror[a-z0-9]+|nvml_error_[a-z_]+)`)
+	refusalInText = regexp.MustCompile(`\[([a-z0-9-]+); gpu-preflight logs\]`)
+)
+
+// fromWords finds names and numbers in a normal text of small letters.
+func fromWords(small, shown string) []finding {
+	found := fromRefusal(small)
+	for _, m := range xidInText.FindAllStringSubmatchIndex(small, maxMatches) {
+		n, _ := strconv.Atoi(small[m[2]:m[3]])
+		e, _ := entryOf(fmt.Sprintf("xid-%d", n))
+		found = add(found, e.Key, shown[m[0]:m[1]])
+	}
+	for _, m := range nvmlInText.FindAllStringSubmatchIndex(small, maxMatches) {
+		found = add(found, "nvml-"+small[m[2]:m[3]], shown[m[0]:m[3]])
+	}
+	for _, m := range nameInText.FindAllStringIndex(small, maxMatches) {
+		if key, known := names()[small[m[0]:m[1]]]; known {
+			found = add(found, key, shown[m[0]:m[1]])
+		}
+	}
+	for _, m := range cudaCompared.FindAllStringSubmatchIndex(small, maxMatches) {
+		found = add(found, "cuda-"+small[m[2]:m[3]], shown[m[0]:m[1]])
+	}
+	for _, m := range cudaNumber.FindAllStringSubmatchIndex(small, maxMatches) {
+		digits := small[m[4]:m[5]]
+		if m[2] < 0 && (digits[0] == '8' && len(digits) == 3 || strings.Contains(small, "cuda") || strings.Contains(small, "cuinit")) {
+			found = add(found, "cuda-"+digits, shown[m[0]:m[1]])
+		}
+	}
+	return append(found, cudaTexts(small, shown)...)
+}
+
+// maxMatches bounds how often one expression is looked for.
+const maxMatches = 1000
+
+// fromRefusal are the checks of our own refusal: the one in brackets, then those under "Also".
+func fromRefusal(small string) []finding {
+	m := refusalInText.FindStringSubmatch(small)
+	if m == nil {
+		return nil
+	}
+	found := []finding{{m[1], m[0]}}
+	words := strings.FieldsFunc(small, func(c rune) bool { return strings.ContainsRune(" ,;.:[]", c) })
+	for _, c := range checks.All() {
+		if slices.Contains(words, c.ID) {
+			found = add(found, c.ID, c.ID)
+		}
+	}
+	return found
+}
+
+// names leads from the names of CUDA's and NVML's errors, in small letters, to keys.
+func names() map[string]string {
+	list := map[string]string{}
+	for _, r := range cuda.Errors() {
+		key := fmt.Sprintf("cuda-%d", r.Code)
+		list[lower(r.Driver)], list[lower(r.Runtime)] = key, key
+	}
+	for _, r := range nvmlRows() {
+		list[lower(r.name)] = fmt.Sprintf("nvml-%d", r.code)
+	}
+	delete(list, "")
+	return list
+}
+
+// cudaTexts finds the texts that CUDA prints. Those of two words ("unknown error") are everybody's.
+func cudaTexts(small, shown string) []finding {
+	var found []finding
+	for _, r := range cuda.Errors() {
+		text := strings.TrimSuffix(lower(r.Text), ".")
+		if i := strings.Index(small, text); i >= 0 && strings.Count(text, " ") >= 2 {
+			found = add(found, fmt.Sprintf("cuda-%d", r.Code), shown[i:i+len(text)])
+		}
+	}
+	return found
+}
