@@ -98,7 +98,7 @@ func sourcesOf(key, own string, more []string) []string {
 	}
 	var out []string
 	for _, entry := range list {
-		for source := range strings.SplitSeq(entry, ", ") {
+		for source := range strings.SplitSeq(entry, "; ") {
 			if source != "" && source != "follows from the meaning" && !slices.Contains(out, source) {
 				out = append(out, source)
 			}

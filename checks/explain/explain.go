@@ -18,7 +18,7 @@ const Schema = "gpu-preflight.explain/v1"
 
 const (
 	// MaxText bounds the text that is looked at, in bytes; what is beyond is left unread.
-	MaxText    = 64 << 10
+	MaxText    = 256 << 10
 	maxQuery   = 200 // bytes of the text that are told back
 	maxSeen    = 160
 	maxEntries = 12 // told in full

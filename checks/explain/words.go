@@ -76,8 +76,9 @@ var (
 	nvmlInText    = regexp.MustCompile(`\bnvml(?: error| code| return(?:ed)?)?[ :=]{1,3}(\d{1,3})(?:[^.\d]|$)`)
 	cudaNumber    = regexp.MustCompile(`(exit )?\b(?:error|err|failure|code)[:= (]{1,3}(\d{1,3})\b`)
 	cudaCompared  = regexp.MustCompile(`cudasuccess \((\d{1,3}) vs`)
-	nameInText    = regexp.MustCompile(`\b(?:cuda_error_[a-z0-9_]+|cudaerror[a-z0-9]+|nvml_error_[a-z_]+)`)
+	nameInText    = regexp.MustCompile(`\b(?:cuda_error_[a-z0-9_]+|cudaerror[a-z0-9]+|nvml_[a-z_]+)`)
 	refusalInText = regexp.MustCompile(`\[([a-z0-9-]+); gpu-preflight logs\]`)
+	failedInText  = regexp.MustCompile(`(?:✗ fail|! warn) [^\[]{1,400}\[([a-z0-9-]+)\]`)
 )
 
 // fromWords finds names and numbers in a normal text of small letters.
@@ -111,13 +112,18 @@ func fromWords(small, shown string) []finding {
 // maxMatches bounds how often one expression is looked for.
 const maxMatches = 1000
 
-// fromRefusal are the checks of our own refusal: the one in brackets, then those under "Also".
+// fromRefusal are the checks of our own refusal, the one in brackets and those under "Also", or of what gpu-preflight
+// check prints.
 func fromRefusal(small string) []finding {
+	var found []finding
+	for _, m := range failedInText.FindAllStringSubmatch(small, maxMatches) {
+		found = add(found, m[1], m[1])
+	}
 	m := refusalInText.FindStringSubmatch(small)
 	if m == nil {
-		return nil
+		return found
 	}
-	found := []finding{{m[1], m[0]}}
+	found = add(found, m[1], m[0])
 	words := strings.FieldsFunc(small, func(c rune) bool { return strings.ContainsRune(" ,;.:[]", c) })
 	for _, c := range checks.All() {
 		if slices.Contains(words, c.ID) {
