@@ -109,10 +109,11 @@ func sourcesOf(key, own string, more []string) []string {
 
 // checkEntry says of a check what docs/checks.md says, and the causes of the entry that the check mostly means.
 func checkEntry(c checks.Check) Entry {
+	mostly, _ := entryOf(checkRows()[c.ID])
 	return Entry{
 		Key: c.ID, Title: "the check " + c.ID + ": " + c.Title, Layer: string(c.Layer),
 		Meaning: strings.ToUpper(c.Why[:1]) + c.Why[1:], CUDA: c.CUDA, After: c.After, Links: c.Links,
-		Checks: []Check{{c.ID, c.Title}}, Causes: causesOf(checkRows()[c.ID]),
+		Checks: []Check{{c.ID, c.Title}}, Causes: mostly.Causes,
 		Unproven: "the causes are the usual ones; what was found here stands in the refusal and in gpu-preflight logs",
 	}
 }
@@ -173,10 +174,8 @@ func cudaNumbers(row cuda.ErrorRow) string {
 		return "the runtime API alone has this number"
 	}
 	text := fmt.Sprintf("driver and runtime API both call it %d since CUDA 10.1", row.Code)
-	for _, old := range oldRows() {
-		if old.today == row.Code {
-			text += fmt.Sprintf("; before that the runtime's number was %d", old.old)
-		}
+	if i := slices.IndexFunc(oldRows(), func(o oldRow) bool { return o.today == row.Code }); i >= 0 {
+		text += fmt.Sprintf("; before that the runtime's number was %d", oldRows()[i].old)
 	}
 	return text
 }

@@ -147,12 +147,12 @@ func names() map[string]string {
 	return list
 }
 
-// cudaTexts finds the texts that CUDA prints. Those of two words ("unknown error") are everybody's.
+// cudaTexts finds the texts that CUDA prints. Those of few words ("unknown error") are everybody's.
 func cudaTexts(small, shown string) []finding {
 	var found []finding
 	for _, r := range cuda.Errors() {
 		text := strings.TrimSuffix(lower(r.Text), ".")
-		if i := strings.Index(small, text); i >= 0 && strings.Count(text, " ") >= 2 {
+		if i := strings.Index(small, text); i >= 0 && strings.Count(text, " ") >= 3 {
 			found = add(found, fmt.Sprintf("cuda-%d", r.Code), shown[i:i+len(text)])
 		}
 	}
