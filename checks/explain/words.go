@@ -74,7 +74,7 @@ func cudaMeanings(digits string) []finding {
 var (
 	xidInText     = regexp.MustCompile(`\bxid(?: \([^)]{1,40}\))?[:=# ]{0,3}(\d{1,5})\b`)
 	nvmlInText    = regexp.MustCompile(`\bnvml(?: error| code| return(?:ed)?)?[ :=]{1,3}(\d{1,3})(?:[^.\d]|$)`)
-	cudaNumber    = regexp.MustCompile(`(exit )?\b(?:error|err|failure|code)[:= (]{1,3}(\d{1,3})\b`)
+	cudaNumber    = regexp.MustCompile(`(exit )?\b(cuda )?(?:error|err|failure|code)[:= (]{1,3}(\d{1,3})\b`)
 	cudaCompared  = regexp.MustCompile(`cudasuccess \((\d{1,3}) vs`)
 	nameInText    = regexp.MustCompile(`\b(?:cuda_error_[a-z0-9_]+|cudaerror[a-z0-9]+|nvml_[a-z_]+)`)
 	refusalInText = regexp.MustCompile(`\[([a-z0-9-]+); gpu-preflight logs\]`)
@@ -100,13 +100,28 @@ func fromWords(small, shown string) []finding {
 	for _, m := range cudaCompared.FindAllStringSubmatchIndex(small, maxMatches) {
 		found = add(found, "cuda-"+small[m[2]:m[3]], shown[m[0]:m[1]])
 	}
-	for _, m := range cudaNumber.FindAllStringSubmatchIndex(small, maxMatches) {
-		digits := small[m[4]:m[5]]
-		if m[2] < 0 && (digits[0] == '8' && len(digits) == 3 || strings.Contains(small, "cuda") || strings.Contains(small, "cuinit")) {
-			found = add(found, "cuda-"+digits, shown[m[0]:m[1]])
-		}
+	for _, f := range cudaNumbersIn(small, shown) {
+		found = add(found, f.key, f.seen)
 	}
 	return append(found, cudaTexts(small, shown)...)
+}
+
+// cudaNumbersIn finds numbers that the text calls CUDA's, and those called error or code in a text about CUDA.
+func cudaNumbersIn(small, shown string) []finding {
+	var found []finding
+	for _, m := range cudaNumber.FindAllStringSubmatchIndex(small, maxMatches) {
+		digits, seen := small[m[6]:m[7]], shown[m[0]:m[1]]
+		switch {
+		case m[2] >= 0: // a program's exit code
+		case m[4] >= 0:
+			for _, f := range cudaMeanings(digits) {
+				found = add(found, f.key, seen)
+			}
+		case strings.HasPrefix(digits, "80") || strings.Contains(small, "cuda") || strings.Contains(small, "cuinit"):
+			found = add(found, "cuda-"+digits, seen)
+		}
+	}
+	return found
 }
 
 // maxMatches bounds how often one expression is looked for.
