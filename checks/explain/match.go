@@ -1,9 +1,6 @@
 package explain
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // inText finds all that a text tells, root causes first: our own refusal's checks, then in the order of the tables.
 func inText(text string) []finding {
@@ -48,54 +45,4 @@ func rankOf(key string) rank {
 		r.row = len(entryRows())
 	}
 	return r
-}
-
-// near are words that may have been meant, the nearest first; none for a text of many words.
-func near(text string) []string {
-	word := strings.Trim(lower(strings.TrimSpace(text)), "[]\"'`")
-	if word == "" || len(word) > 64 || strings.Count(word, " ") > 2 {
-		return nil
-	}
-	type candidate struct {
-		word     string
-		distance int
-	}
-	var list []candidate
-	for _, w := range Words() {
-		small := lower(w)
-		d := distance(word, small)
-		if len(word) >= 4 && strings.Contains(small, word) {
-			d = min(d, 2)
-		}
-		if d <= max(2, len(word)/4) {
-			list = append(list, candidate{w, d})
-		}
-	}
-	slices.SortStableFunc(list, func(a, b candidate) int { return a.distance - b.distance })
-	var out []string
-	for _, c := range list[:min(len(list), 5)] {
-		out = append(out, c.word)
-	}
-	return out
-}
-
-// distance is how many letters have to change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := last
-			if a[i] != b[j] {
-				change++
-			}
-			last = row[j+1]
-			row[j+1] = min(change, last+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

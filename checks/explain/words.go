@@ -60,15 +60,22 @@ func numberMeanings(n int) []finding {
 // CUDA 10.1.
 func cudaMeanings(digits string) []finding {
 	found := []finding{}
-	if _, known := entryOf("cuda-" + digits); known {
-		found = add(found, "cuda-"+digits, "")
+	key := keyOf("cuda", digits)
+	if _, known := entryOf(key); known {
+		found = add(found, key, "")
 	}
 	for _, old := range oldRows() {
-		if strconv.Itoa(old.old) == digits {
+		if fmt.Sprintf("cuda-%d", old.old) == key {
 			found = add(found, fmt.Sprintf("cuda-%d", old.today), "")
 		}
 	}
 	return found
+}
+
+// keyOf is the key of a number, however many zeros stand before it.
+func keyOf(kind, digits string) string {
+	n, _ := strconv.Atoi(digits)
+	return fmt.Sprintf("%s-%d", kind, n)
 }
 
 var (
@@ -84,21 +91,21 @@ var (
 // fromWords finds names and numbers in a normal text of small letters.
 func fromWords(small, shown string) []finding {
 	found := fromRefusal(small)
-	for _, m := range xidInText.FindAllStringSubmatchIndex(small, maxMatches) {
-		n, _ := strconv.Atoi(small[m[2]:m[3]])
-		e, _ := entryOf(fmt.Sprintf("xid-%d", n))
+	for _, m := range xidInText.FindAllStringSubmatchIndex(small, -1) {
+		e, _ := entryOf(keyOf("xid", small[m[2]:m[3]]))
 		found = add(found, e.Key, shown[m[0]:m[1]])
 	}
-	for _, m := range nvmlInText.FindAllStringSubmatchIndex(small, maxMatches) {
-		found = add(found, "nvml-"+small[m[2]:m[3]], shown[m[0]:m[3]])
+	for _, m := range nvmlInText.FindAllStringSubmatchIndex(small, -1) {
+		found = add(found, keyOf("nvml", small[m[2]:m[3]]), shown[m[0]:m[3]])
 	}
-	for _, m := range nameInText.FindAllStringIndex(small, maxMatches) {
-		if key, known := names()[small[m[0]:m[1]]]; known {
+	keys := names()
+	for _, m := range nameInText.FindAllStringIndex(small, -1) {
+		if key, known := keys[small[m[0]:m[1]]]; known {
 			found = add(found, key, shown[m[0]:m[1]])
 		}
 	}
-	for _, m := range cudaCompared.FindAllStringSubmatchIndex(small, maxMatches) {
-		found = add(found, "cuda-"+small[m[2]:m[3]], shown[m[0]:m[1]])
+	for _, m := range cudaCompared.FindAllStringSubmatchIndex(small, -1) {
+		found = add(found, keyOf("cuda", small[m[2]:m[3]]), shown[m[0]:m[1]])
 	}
 	for _, f := range cudaNumbersIn(small, shown) {
 		found = add(found, f.key, f.seen)
@@ -109,7 +116,7 @@ func fromWords(small, shown string) []finding {
 // cudaNumbersIn finds numbers that the text calls CUDA's, and those called error or code in a text about CUDA.
 func cudaNumbersIn(small, shown string) []finding {
 	var found []finding
-	for _, m := range cudaNumber.FindAllStringSubmatchIndex(small, maxMatches) {
+	for _, m := range cudaNumber.FindAllStringSubmatchIndex(small, -1) {
 		digits, seen := small[m[6]:m[7]], shown[m[0]:m[1]]
 		switch {
 		case m[2] >= 0: // a program's exit code
@@ -118,20 +125,17 @@ func cudaNumbersIn(small, shown string) []finding {
 				found = add(found, f.key, seen)
 			}
 		case strings.HasPrefix(digits, "80") || strings.Contains(small, "cuda") || strings.Contains(small, "cuinit"):
-			found = add(found, "cuda-"+digits, seen)
+			found = add(found, keyOf("cuda", digits), seen)
 		}
 	}
 	return found
 }
 
-// maxMatches bounds how often one expression is looked for.
-const maxMatches = 1000
-
 // fromRefusal are the checks of our own refusal, the one in brackets and those under "Also", or of what gpu-preflight
 // check prints.
 func fromRefusal(small string) []finding {
 	var found []finding
-	for _, m := range failedInText.FindAllStringSubmatch(small, maxMatches) {
+	for _, m := range failedInText.FindAllStringSubmatch(small, -1) {
 		found = add(found, m[1], m[1])
 	}
 	m := refusalInText.FindStringSubmatch(small)
