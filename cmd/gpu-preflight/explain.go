@@ -19,6 +19,7 @@ func explainCommand() *cli.Command {
 		ArgsUsage: "WORD ... | -",
 		Description: "A WORD is a check, the number or name of an error of CUDA or NVML, or an Xid; or paste a message: of nvidia-smi,\n" +
 			"nvidia-container-cli, docker, torch, Fabric Manager, the kernel, or our own. - reads it from standard input.\n" +
+			"It knows what shows when host, driver and container do not fit, not a program's own errors (out of memory).\n" +
 			"Nothing is read from this host. Exit code 0: explained, 1: nothing is known of it, 2: wrong usage.\n\n" + example(
 			"gpu-preflight explain 803",
 			"gpu-preflight explain fabric-manager-running",
