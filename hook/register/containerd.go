@@ -31,7 +31,7 @@ func containerd() Engine {
 		Plan:    containerdPlan,
 		Strip: func(path string, content []byte) ([]byte, error) {
 			switch filepath.Base(path) {
-			case dropInName:
+			case dropInName, baseSpecName:
 				return nil, nil
 			case selfTestFile:
 				return stripSelfTest(content), nil
@@ -58,7 +58,7 @@ func containerdPresent(s Site) bool {
 
 // containerdFiles are the files that may hold our entries. nvidia-ctk copies what it finds in one to another.
 func containerdFiles(s Site) []string {
-	paths := []string{selfTestPath(containerdUnit), dropInPath(s)}
+	paths := []string{baseSpecPath(s), selfTestPath(containerdUnit), dropInPath(s)}
 	files, err := containerdRead(s)
 	if err != nil {
 		return append(paths, containerdTop(s))
@@ -99,16 +99,19 @@ func containerdPlan(s Site) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("%s: %w", files[max(deciding, 0)].path, err)
 	}
-	p := Plan{Engine: "containerd", Shims: []Shim{h.shim}}
+	if h.byBaseSpec, err = baseSpecWanted(s, files); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Engine: "containerd"}
 	if version == 2 {
 		p.Edits, err = containerdInPlace(s, files, max(deciding, 0), h)
 	} else {
 		p.Edits, err = containerdDropIn(s, files, version, h)
 	}
-	if err != nil {
-		return Plan{}, err
+	if err == nil {
+		err = h.around(s, &p)
 	}
-	if p.Edits, err = withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits); err != nil {
+	if err != nil {
 		return Plan{}, err
 	}
 	if len(p.Edits) > 0 {
@@ -118,6 +121,26 @@ func containerdPlan(s Site) (Plan, error) {
 	}
 	p.Notes = append(p.Notes, otherContainerds(s, files)...)
 	return p, nil
+}
+
+// around adds what the configuration names, before it, and takes what it no longer names away, behind it.
+func (h containerdHandler) around(s Site, p *Plan) error {
+	if h.byBaseSpec {
+		spec, err := h.baseSpecEdit(s)
+		p.Edits = append(spec, p.Edits...)
+		return err
+	}
+	p.Shims = []Shim{h.shim}
+	edits, err := withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits)
+	if err != nil {
+		return err
+	}
+	p.Edits = edits
+	old, mode, err := s.read(baseSpecPath(s))
+	if old != nil {
+		p.Edits = append(p.Edits, Edit{Path: baseSpecPath(s), Before: old, Mode: mode})
+	}
+	return err
 }
 
 // otherContainerds tells of containerds beside this one whose configuration is generated.
@@ -181,7 +204,8 @@ func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) 
 	if f, err = f.addTo(slices.Concat(base, []string{"pod_annotations"}), last, podAnnotations, nil); err != nil {
 		return nil, err
 	}
-	if f, err = f.setString(slices.Concat(base, []string{"options", "BinaryName"}), s.ShimPath(h.shim.Name)); err != nil {
+	key, value := h.entry(s)
+	if f, err = f.setString(slices.Concat(base, key), value); err != nil {
 		return nil, err
 	}
 	return f.addTable(runtimesOf(criPlugin[2], unwrappedHandler), h.unwrapped())
@@ -191,16 +215,16 @@ func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) 
 // runtime was.
 func containerdStrip(content []byte) (*tomlFile, error) {
 	return stripTOML(content, tomlOurs{
-		value: isShim,
+		value: func(text string) bool { return isShim(text) || isBaseSpec(text) },
 		element: func(e string) bool {
 			return e == podAnnotations || filepath.Base(e) == dropInGlob
 		},
 		table: unwrappedHandler,
 		before: func(tree map[string]any, path []string) (string, bool) {
-			if len(path) != 7 {
+			if len(path) < 6 {
 				return "", false
 			}
-			old, known := valueAt(tree, slices.Concat(path[:4], []string{unwrappedHandler, "options", "BinaryName"})...).(string)
+			old, known := valueAt(tree, slices.Concat(path[:4], []string{unwrappedHandler}, path[5:])...).(string)
 			return old, known
 		},
 	})

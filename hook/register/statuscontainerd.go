@@ -21,15 +21,15 @@ func containerdPaths(s Site) []PathStatus {
 		return []PathStatus{under(class, why), under(handler, why), under(dra, why)}
 	}
 	standard := c.handler(defaultHandler(c.section))
-	named := cover{state: Absent, why: c.file + " has no handler nvidia"}
+	named := []cover{{state: Absent, why: c.file + " has no handler nvidia"}}
 	if valueAt(c.section, "containerd", "runtimes", "nvidia") != nil {
 		named = c.handler("nvidia")
 	}
-	claim := standard
-	if claim.state == PassesBy {
-		claim.why += "; the CDI file of a claim is written for each pod and has no hook of ours"
+	claim := slices.Clone(standard)
+	if claim[0].state == PassesBy {
+		claim[0].why += "; the CDI file of a claim is written for each pod and has no hook of ours"
 	}
-	return []PathStatus{under(class, named), under(handler, standard, c.cdi()), under(dra, claim)}
+	return []PathStatus{under(class, named...), under(handler, append(standard, c.cdi())...), under(dra, claim...)}
 }
 
 // readContainerdHost reads containerd's configuration as it is in force; a cover with a state says why there is
@@ -92,7 +92,11 @@ func withOurs(s Site, files []containerdFile) ([]containerdFile, error) {
 	}
 	// A file that is read later and names a runtime itself wins.
 	section, _ := criSection(files, 3)
-	if overruled(files[0].toml, files, path, defaultHandler(section)) == nil {
+	h := containerdHandler{name: defaultHandler(section)}
+	named, _ := valueAt(f.tree, runtimesOf(criPlugin[3], h.name, "base_runtime_spec")...).(string)
+	h.byBaseSpec = isBaseSpec(named)
+	key, _ := h.entry(s)
+	if overruled(files[0].toml, files, path, h.name, key) == nil {
 		files = append(files, containerdFile{path: path, before: before, mode: mode, toml: f})
 	}
 	return files, nil
@@ -106,17 +110,17 @@ func defaultHandler(section map[string]any) string {
 	return "runc"
 }
 
-// handler is what stands at a runtime handler.
-func (c containerdView) handler(name string) cover {
+// handler is what stands at a runtime handler: its runtime, and the specification that its containers begin as.
+func (c containerdView) handler(name string) []cover {
 	table, _ := valueAt(c.section, "containerd", "runtimes", name).(map[string]any)
 	if kind, _ := table["runtime_type"].(string); kind != "" && kind != runcV2 {
-		return cover{state: PassesBy, why: fmt.Sprintf("the handler %s is of the type %s, in front of which no shim can be put", name, kind)}
+		return []cover{{state: PassesBy, why: fmt.Sprintf("the handler %s is of the type %s, in front of which no shim can be put", name, kind)}}
 	}
 	binary, _ := valueAt(table, "options", "BinaryName").(string)
 	if binary == "" {
 		binary = "runc"
 	}
-	return c.site.runtimeCover("containerd", c.file, binary)
+	return []cover{c.site.runtimeCover("containerd", c.file, binary), c.baseSpecCover(name)}
 }
 
 // cdi is what stands in the CDI files, where this containerd applies them: 2.x unless told otherwise, 1.7 when told to.
