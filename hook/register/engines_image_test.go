@@ -15,12 +15,13 @@ import (
 // criImage is the image of the pods and of their containers.
 const criImage = "localhost/gpu-preflight-test:1"
 
-// busyboxImage is an archive as docker saves it. As a pod's own container it sleeps.
+// busyboxImage is an archive as docker saves it. As a pod's own container it sleeps. It has a program by the name of
+// NVIDIA's that labels nodes.
 func busyboxImage(t *testing.T) []byte {
 	t.Helper()
 	busybox, err := os.ReadFile(lookPath(t, "busybox"))
 	must(t, err)
-	layer := tarOf(t, "bin/busybox", busybox)
+	layer := tarOf(t, "bin/busybox", busybox, "bin/gpu-feature-discovery", []byte("#!/bin/busybox sh\necho "+ran+"\n"))
 	sum := sha256.Sum256(layer)
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/bin/busybox", "sleep", "600"}},

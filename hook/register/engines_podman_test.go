@@ -54,9 +54,7 @@ func newPodman(t *testing.T, runtime string, s site, as ...string) podmanHost {
 	dir, err := os.MkdirTemp("", "podman") //nolint:usetesting // podman wants a short path
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	if os.Mkdir(cdiFolder, 0o755) == nil {
-		t.Cleanup(func() { _ = os.Remove(cdiFolder) })
-	}
+	makeCDIFolder(t)
 	p := podmanHost{dir: dir, as: as}
 	p.conf, p.prefix = filepath.Join(p.dir, "containers.conf"), filepath.Join(p.dir, "prefix")
 	for _, d := range []string{"hooks.d", "cdi", "rootfs/bin", "prefix/bin"} {
@@ -89,6 +87,14 @@ func newPodman(t *testing.T, runtime string, s site, as ...string) podmanHost {
 		t.Skipf("podman with %s cannot run a container here (exit %d): %s", runtime, code, out)
 	}
 	return p
+}
+
+// makeCDIFolder gives folders of CDI files a place to be mounted at.
+func makeCDIFolder(t *testing.T) {
+	t.Helper()
+	if os.Mkdir(cdiFolder, 0o755) == nil {
+		t.Cleanup(func() { _ = os.Remove(cdiFolder) })
+	}
 }
 
 func lookPath(t *testing.T, name string) string {
@@ -229,14 +235,7 @@ func TestEnginePodman(t *testing.T) {
 func (p podmanHost) startsWithout(t *testing.T) {
 	t.Helper()
 	path := filepath.Join(p.prefix, "bin/gpu-preflight-hook")
-	foreign := filepath.Join(t.TempDir(), "foreign")
-	source := filepath.Join(t.TempDir(), "main.go")
-	write(t, source, "package main\n\nfunc main() {}\n")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", foreign, source)
-	build.Dir, build.Env = fixture.Root(), append(os.Environ(), "CGO_ENABLED=0", "GOARCH=riscv64")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
+	foreign := foreignProgram(t)
 	for _, way := range []struct {
 		name  string
 		spoil func()
@@ -252,6 +251,20 @@ func (p podmanHost) startsWithout(t *testing.T) {
 			t.Errorf("the program %s: exit %d: %s", way.name, code, out)
 		}
 	}
+}
+
+// foreignProgram is one for another machine than this.
+func foreignProgram(t *testing.T) string {
+	t.Helper()
+	foreign := filepath.Join(t.TempDir(), "foreign")
+	source := filepath.Join(t.TempDir(), "main.go")
+	write(t, source, "package main\n\nfunc main() {}\n")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", foreign, source)
+	build.Dir, build.Env = fixture.Root(), append(os.Environ(), "CGO_ENABLED=0", "GOARCH=riscv64")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, out)
+	}
+	return foreign
 }
 
 // nobody is a user without rights.

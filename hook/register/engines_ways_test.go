@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"gpu-preflight/hook/register"
@@ -29,6 +30,7 @@ type host struct {
 	register   func(t *testing.T) // and lets the engines read their files
 	unregister func(t *testing.T) // likewise
 	records    func(t *testing.T) int
+	within     []string // a command in front of gpu-preflight, may be nil
 	status     []string // the flags of gpu-preflight status that name this host
 }
 
@@ -72,7 +74,7 @@ func walk(t *testing.T, h host, ways []way) {
 			}
 		}
 	}
-	for _, row := range h.paths(t) {
+	for _, row := range h.look(t).Paths {
 		state, walked := seen[row.Path]
 		switch {
 		case walked && row.State != state:
@@ -88,22 +90,22 @@ func walk(t *testing.T, h host, ways []way) {
 	}
 	h.unregister(t)
 	starts("unregistered")
-	for _, row := range h.paths(t) {
+	for _, row := range h.look(t).Paths {
 		if row.State == register.Judged {
 			t.Errorf("%s: unregistered, and status says %q: %s", row.Path, row.State, row.Why)
 		}
 	}
 }
 
-// paths are the rows that the real program prints.
-func (h host) paths(t *testing.T) []register.PathStatus {
+// look is what the real program prints.
+func (h host) look(t *testing.T) register.Status {
 	t.Helper()
-	args := append([]string{"status", "--format", "json"}, h.status...)
-	out, err := exec.CommandContext(t.Context(), fixture.Build(t, "cmd/gpu-preflight"), args...).Output()
+	args := slices.Concat(h.within, []string{fixture.Build(t, "cmd/gpu-preflight"), "status", "--format", "json"}, h.status)
+	out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
-		t.Fatalf("gpu-preflight %q: %v: %s", args, err, out)
+		t.Fatalf("%q: %v: %s", args, err, out)
 	}
 	var st register.Status
 	must(t, json.Unmarshal(out, &st))
-	return st.Paths
+	return st
 }

@@ -3,6 +3,7 @@ package register
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 )
 
@@ -14,7 +15,27 @@ type containerdView struct {
 	version int64
 }
 
-func containerdPaths(s Site) []PathStatus {
+func containerdPaths(s Site) []PathStatus { return append(criPaths(s), ctrPaths(s)...) }
+
+// ctrPaths are containerd's own command line. It reads no configuration of CRI and names the runtime itself: that of
+// 1.x gives GPUs by a hook that runs nvidia-container-cli, that of 2.x by CDI files in the usual folders.
+func ctrPaths(s Site) []PathStatus {
+	const one, two = "ctr run --gpus (containerd 1)", "ctr run --gpus, CDI (containerd 2)"
+	if s.program("ctr") == "" {
+		absent := cover{state: Absent, why: s.noProgram("ctr")}
+		return []PathStatus{under(one, absent), under(two, absent)}
+	}
+	rows := []PathStatus{
+		under(one, cover{state: PassesBy, why: "ctr names runc itself, and judged is what names --runc-binary " + filepath.Join(s.Prefix, "bin/gpu-preflight-runtime")}),
+		under(two, s.cdiCover(nil)),
+	}
+	for i := range rows {
+		rows[i].Why += "; which ctr is here is not looked at"
+	}
+	return rows
+}
+
+func criPaths(s Site) []PathStatus {
 	const class, handler, dra = "RuntimeClass nvidia (containerd)", "default handler (containerd CRI)", "DRA claim (containerd CRI)"
 	c, why := readContainerdHost(s)
 	if why.state != "" {
