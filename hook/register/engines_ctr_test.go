@@ -58,16 +58,14 @@ func TestEngineContainerdCtr(t *testing.T) {
 			walk(t, c.host(s, row.engine), []way{{row: row.path, bad: bad, says: row.says}})
 
 			shim := filepath.Join(c.dir, "real/gpu-preflight-runtime") // as install.sh puts it beside the hook
-			for _, flags := range [][]string{{"--gpus", "0"}, {"--device", c.dir + "/dev/nvidia0"}} {
-				n := len(s.records(t))
-				l := c.ctrRun(t, append(flags, "--runc-binary", shim)...)
-				if l.started {
-					t.Errorf("%q: by the shim it started", flags)
-				}
-				contains(t, l.said, refusedText...)
-				if list := s.records(t); len(list) != n+1 || list[n].Verdict != "refuse" || list[n].Program != "runtime" {
-					t.Errorf("%q: records: %+v", flags, list[n:])
-				}
+			n := len(s.records(t))
+			l := c.ctrRun(t, "--gpus", "0", "--runc-binary", shim)
+			if l.started {
+				t.Error("by the shim it started")
+			}
+			contains(t, l.said, refusedText...)
+			if list := s.records(t); len(list) != n+1 || list[n].Verdict != "refuse" || list[n].Program != "runtime" {
+				t.Errorf("records: %+v", list[n:])
 			}
 		})
 	}

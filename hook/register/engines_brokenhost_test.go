@@ -12,7 +12,7 @@ import (
 func noDriver(t *testing.T) site {
 	t.Helper()
 	s := newSite(t, "580.95.05", "init=9\n", "")
-	for _, path := range []string{"proc/driver", "sys/module/nvidia", "dev/nvidia0", "dev/nvidiactl", "dev/nvidia-uvm"} {
+	for _, path := range []string{"proc/driver/nvidia", "sys/module/nvidia", "dev/nvidia0", "dev/nvidiactl", "dev/nvidia-uvm"} {
 		must(t, os.RemoveAll(filepath.Join(s.root, path)))
 	}
 	return s
@@ -40,7 +40,8 @@ func TestEngineContainerdBrokenHost(t *testing.T) {
 			s := h.site(t)
 			c := newContainerd(t, s, debianContainerd, version2)
 			for _, name := range []string{driver, plugin, exporter, discovery} {
-				if out, err := c.ctr(t, "images", "tag", criImage, name); err != nil {
+				must(t, os.WriteFile(c.dir+"/image.tar", imageNamed(t, name), 0o644))
+				if out, err := c.ctr(t, "images", "import", c.dir+"/image.tar"); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
 			}
@@ -49,7 +50,7 @@ func TestEngineContainerdBrokenHost(t *testing.T) {
 			c.restart(t, s)
 			p := c.bad(t)
 			if p.Failed != "StartContainer" {
-				t.Fatalf("an ordinary pod: %+v", p)
+				t.Fatalf("an ordinary pod: %+v, records: %+v", p, s.records(t))
 			}
 			contains(t, p.Error, "gpu-preflight refused this container: ", h.refused)
 			for _, row := range []struct {
