@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -97,9 +96,12 @@ func (s Site) defaultSpec() ([]byte, error) {
 			return nil, errors.New(s.noProgram(name))
 		}
 		out, err := s.Ask(program, "--version")
+		if err != nil {
+			return nil, fmt.Errorf("%s --version: %w", program, err)
+		}
 		fields := strings.Fields(string(out)) // ctr github.com/containerd/containerd 1.6.20
-		if err != nil || len(fields) < 3 {
-			return nil, fmt.Errorf("%s --version: %.200q: %w", program, out, errors.Join(err, errors.ErrUnsupported))
+		if len(fields) < 3 {
+			return nil, fmt.Errorf("%s --version: no version in %.200q", program, out)
 		}
 		versions = append(versions, fields[2])
 	}
@@ -170,22 +172,31 @@ func (c containerdView) baseSpecCover(name string) cover {
 	}
 	data, _, err := c.site.read(path)
 	var spec specs.Spec
+	if err == nil && data != nil {
+		err = json.Unmarshal(data, &spec)
+	}
 	switch {
 	case err != nil:
 		return cover{state: NotKnown, why: fmt.Sprintf("read %s: %v", path, err)}
 	case data == nil:
-		return cover{state: NotStarted, why: fmt.Sprintf("%s names %s, which is missing: containerd starts no pod once it is started anew", c.file, path), close: c.site.mend("containerd")}
-	case json.Unmarshal(data, &spec) != nil || spec.Hooks == nil:
-		return cover{state: PassesBy, why: path + " has no hook of ours", close: c.site.command("containerd")}
+		return cover{
+			state: NotStarted, close: c.site.mend("containerd"),
+			why: fmt.Sprintf("%s names %s, which is missing: containerd starts no pod once it is started anew", c.file, path),
+		}
 	}
-	n := slices.IndexFunc(spec.Hooks.CreateRuntime, func(h specs.Hook) bool { return hookEntry{Path: h.Path, Args: h.Args}.ours() })
-	if n < 0 {
-		return cover{state: PassesBy, why: path + " has no hook of ours", close: c.site.command("containerd")}
+	var hooks []specs.Hook
+	if spec.Hooks != nil {
+		hooks = spec.Hooks.CreateRuntime
 	}
-	entry := hookEntry{Path: spec.Hooks.CreateRuntime[n].Path, Args: spec.Hooks.CreateRuntime[n].Args}
-	state, why := c.site.entryFault(entry)
-	if state != Judged {
-		return cover{state: state, why: path + " " + why, close: c.site.mend("containerd")}
+	for _, h := range hooks {
+		entry := hookEntry{Path: h.Path, Args: h.Args}
+		if !entry.ours() {
+			continue
+		}
+		if state, why := c.site.entryFault(entry); state != Judged {
+			return cover{state: state, why: path + " " + why, close: c.site.mend("containerd")}
+		}
+		return cover{state: Judged, why: "by the hook in " + path + ", which " + c.file + " names", by: "containerd", files: []string{c.file, path}}
 	}
-	return cover{state: Judged, why: "by the hook in " + path + ", which " + c.file + " names", by: "containerd", files: []string{c.file, path}}
+	return cover{state: PassesBy, why: path + " has no hook of ours", close: c.site.command("containerd")}
 }

@@ -245,7 +245,11 @@ func TestStatusBaseSpec(t *testing.T) {
 		"whole":        {func(Site) {}, Judged, Registered, ourBaseSpec},
 		"program gone": {func(s Site) { noError(t, os.Remove(filepath.Join(s.Root, "usr/local/bin/gpu-preflight-hook"))) }, PassesBy, Broken, "missing"},
 		"file gone":    {func(s Site) { noError(t, os.Remove(filepath.Join(s.Root, ourBaseSpec))) }, NotStarted, Drifted, ourBaseSpec},
-		"no hook":      {func(s Site) { put(t, filepath.Join(s.Root, ourBaseSpec), ctrSpec, 0o644) }, PassesBy, Drifted, "no hook of ours"},
+		"null": {func(s Site) {
+			put(t, filepath.Join(s.Root, ourBaseSpec), strings.Replace(ctrSpec, `"process"`, `"hooks": null, "process"`, 1), 0o644)
+		}, PassesBy, Drifted, "no hook of ours"},
+		"no JSON": {func(s Site) { put(t, filepath.Join(s.Root, ourBaseSpec), "{", 0o644) }, NotKnown, Drifted, ourBaseSpec},
+		"no hook": {func(s Site) { put(t, filepath.Join(s.Root, ourBaseSpec), ctrSpec, 0o644) }, PassesBy, Drifted, "no hook of ours"},
 		"another's": {func(s Site) {
 			put(t, filepath.Join(s.Root, ourBaseSpec), strings.Replace(ctrSpec, `"process"`, `"hooks": {"createRuntime": [{"path": "/a"}]}, "process"`, 1), 0o644)
 		}, PassesBy, Drifted, "no hook of ours"},
@@ -263,7 +267,7 @@ func TestStatusBaseSpec(t *testing.T) {
 			if dra := row(t, st, "DRA claim (containerd CRI)"); dra.State != c.state {
 				t.Errorf("%+v", dra)
 			}
-			if c.row != Registered && (e.Mend == "" || (c.state != Judged && len(p.Close) == 0)) {
+			if c.row != Registered && (e.Mend == "" || (c.state == PassesBy && len(p.Close) == 0)) {
 				t.Errorf("nothing mends %+v, %+v", p, e)
 			}
 			if c.row == Drifted {

@@ -57,6 +57,43 @@ func TestEngineContainerdBroken(t *testing.T) {
 	}
 }
 
+// TestEngineContainerdBrokenSpec: with the hook in the specification a program that is gone lets every launch pass, and
+// a specification that is gone keeps CRI from loading; status tells of both, and of the second the command that mends it.
+func TestEngineContainerdBrokenSpec(t *testing.T) {
+	old := oldHost(t, "")
+	c := newContainerd(t, old, debianContainerd, version2)
+	c.hooked = true
+	c.product(t, "register", "--method", register.BaseSpec, "containerd")
+	c.restart(t, old)
+	if p := c.bad(t); p.Reason != "StartError" {
+		t.Fatalf("before: %+v", p)
+	}
+	program := c.dir + "/local/bin/gpu-preflight-hook"
+	must(t, os.Rename(program, program+".away"))
+	c.bad(t).starts(t)
+	if st := c.status(t); st.Healthy {
+		t.Errorf("without the program status says %+v", st.Engines)
+	}
+	must(t, os.Rename(program+".away", program))
+
+	must(t, os.Remove(c.dir+"/gpu-preflight-base-spec.json"))
+	st := c.status(t)
+	n := slices.IndexFunc(st.Paths, func(p register.PathStatus) bool { return p.Path == "default handler (containerd CRI)" })
+	if row := st.Paths[n]; st.Healthy || row.State != register.NotStarted || len(row.Close) != 1 {
+		t.Fatalf("without the specification status says %+v", row)
+	}
+	c.restart(t, old)
+	if p := c.launch(t, nil); p.Failed != "RunPodSandbox" {
+		t.Errorf("without the specification: %+v", p)
+	}
+	c.run(t, st.Paths[n].Close[0])
+	c.restart(t, old)
+	c.launch(t, nil).starts(t)
+	if p := c.bad(t); p.Reason != "StartError" {
+		t.Errorf("mended: %+v", p)
+	}
+}
+
 // broken wants status to say so of containerd, and returns the command that mends it.
 func (c *containerdHost) broken(t *testing.T, says string) string {
 	t.Helper()
