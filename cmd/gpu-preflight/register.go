@@ -67,7 +67,9 @@ func site(c *cli.Context) (register.Site, error) {
 		return s, wrongUsage(c, "--prefix %s is no absolute path without quotes and the like", s.Prefix)
 	}
 	if s.Root == "" {
-		s.Ask = func(program string, args ...string) ([]byte, error) { return exec.CommandContext(c.Context, program, args...).Output() }
+		s.Ask = func(program string, args ...string) ([]byte, error) {
+			return exec.CommandContext(c.Context, program, args...).Output()
+		}
 	}
 	s.Method = c.String("method")
 	if !slices.Contains([]string{"", register.BinaryName, register.BaseSpec}, s.Method) {

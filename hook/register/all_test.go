@@ -91,11 +91,11 @@ func back(t *testing.T, s Site, e Engine) error {
 // shim that a file names is there with its next runtime, and both ways on end well.
 func TestEveryEngine(t *testing.T) {
 	for _, e := range All() {
-		t.Run(e.Name, func(t *testing.T) { thereAndBack(t, e, func() Site { return everyHost(t) }) })
+		t.Run(e.Name, func(t *testing.T) { everyCut(t, e, func() Site { return everyHost(t) }) })
 	}
 }
 
-func thereAndBack(t *testing.T, e Engine, host func() Site) {
+func everyCut(t *testing.T, e Engine, host func() Site) {
 	t.Helper()
 	cut := errors.New("cut off")
 	s := host()

@@ -96,18 +96,7 @@ func containerdPlan(s Site) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("%s: %w", files[max(deciding, 0)].path, err)
 	}
-	if h.byBaseSpec, err = baseSpecWanted(s, files); err != nil {
-		return Plan{}, err
-	}
-	p := Plan{Engine: "containerd"}
-	if version == 2 {
-		p.Edits, err = containerdInPlace(s, files, max(deciding, 0), h)
-	} else {
-		p.Edits, err = containerdDropIn(s, files, version, h)
-	}
-	if err == nil {
-		err = h.around(s, &p)
-	}
+	p, err := h.plan(s, files, version, max(deciding, 0))
 	if err != nil {
 		return Plan{}, err
 	}
@@ -118,6 +107,23 @@ func containerdPlan(s Site) (Plan, error) {
 	}
 	p.Notes = append(p.Notes, otherContainerds(s, files)...)
 	return p, nil
+}
+
+// plan finds the edits and the shim of the handler in force.
+func (h containerdHandler) plan(s Site, files []containerdFile, version int64, deciding int) (p Plan, err error) {
+	p.Engine = "containerd"
+	if h.byBaseSpec, err = baseSpecWanted(s, files); err != nil {
+		return p, err
+	}
+	if version == 2 {
+		p.Edits, err = containerdInPlace(s, files, deciding, h)
+	} else {
+		p.Edits, err = containerdDropIn(s, files, version, h)
+	}
+	if err == nil {
+		err = h.around(s, &p)
+	}
+	return p, err
 }
 
 // around adds what the configuration names, before it, and takes what it no longer names away, behind it.

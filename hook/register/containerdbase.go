@@ -120,18 +120,29 @@ func (s Site) defaultSpec() ([]byte, error) {
 	return spec, nil
 }
 
+func isLinuxSpec(data []byte) error {
+	var spec specs.Spec
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return err
+	}
+	if spec.Process == nil || spec.Linux == nil || spec.Root == nil {
+		return errors.New("no specification of a Linux container: process, root or linux is missing")
+	}
+	return nil
+}
+
 // hookedSpec is a specification with our hook as the first that its createRuntime has, once. What containerd decodes
 // is compared with what was meant.
 func hookedSpec(base []byte, entry hookEntry) ([]byte, error) {
+	if err := isLinuxSpec(base); err != nil {
+		return nil, err
+	}
 	var want, got specs.Spec
 	var raw struct {
 		Hooks *struct{ CreateRuntime []json.RawMessage }
 	}
 	if err := errors.Join(json.Unmarshal(base, &want), json.Unmarshal(base, &raw)); err != nil {
 		return nil, err
-	}
-	if want.Process == nil || want.Linux == nil || want.Root == nil {
-		return nil, errors.New("no specification of a Linux container: process, root or linux is missing")
 	}
 	list := []json.RawMessage{json.RawMessage(jsonText(entry))}
 	if want.Hooks == nil {

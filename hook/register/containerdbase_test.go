@@ -65,7 +65,7 @@ func specOf(t *testing.T, s Site, path string) specs.Spec {
 // hook and without what CRI takes off; the handler beside does not.
 func TestContainerdBaseSpec(t *testing.T) {
 	t.Run("every engine's host", func(t *testing.T) {
-		thereAndBack(t, containerd(), func() Site { return withBaseSpec(t, everyHost(t)) })
+		everyCut(t, containerd(), func() Site { return withBaseSpec(t, everyHost(t)) })
 	})
 	for name, c := range containerdHosts {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestContainerdBaseSpecOfTheirs(t *testing.T) {
 					return s
 				}
 				if hooks == "null" {
-					thereAndBack(t, containerd(), host)
+					everyCut(t, containerd(), host)
 				}
 				s := host()
 				_, err := forth(t, s, containerd())

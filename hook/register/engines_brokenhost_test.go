@@ -86,7 +86,7 @@ func TestEngineContainerdBrokenHost(t *testing.T) {
 				switch {
 				case row.verdict == "" && len(list) > 0:
 					t.Errorf("%s: recorded: %+v", row.name, list)
-				case row.verdict != "" && (len(list) != 1 || string(list[0].Verdict) != row.verdict || list[0].Container.Image != row.image):
+				case row.verdict != "" && (len(list) != 1 || list[0].Verdict != row.verdict || list[0].Container.Image != row.image):
 					t.Errorf("%s: records: %+v", row.name, list)
 				}
 			}
