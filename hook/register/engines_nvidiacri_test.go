@@ -5,8 +5,11 @@ import (
 	"testing"
 )
 
-// runtimeClass is what nvidia-ctk writes for a RuntimeClass nvidia, in the section PLUGIN.
+// runtimeClass is what nvidia-ctk writes for a RuntimeClass nvidia, in the section PLUGIN. containerd 1.6
+// forgets its own handler where another one is written.
 const runtimeClass = `
+    [plugins."PLUGIN".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
     [plugins."PLUGIN".containerd.runtimes.nvidia]
       runtime_type = "io.containerd.runc.v2"
       [plugins."PLUGIN".containerd.runtimes.nvidia.options]
