@@ -134,7 +134,7 @@ func (h containerdHandler) around(s Site, p *Plan) error {
 		return err
 	}
 	p.Shims = []Shim{h.shim}
-	edits, err := withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits)
+	edits, err := withSelfTest(s, "containerd", containerdUnit, p.Shims, p.Edits)
 	if err != nil {
 		return err
 	}

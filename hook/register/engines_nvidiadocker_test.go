@@ -13,6 +13,9 @@ var askedTooMuchText = []string{
 	"[cuda-requirement; gpu-preflight logs]",
 }
 
+// nvidiaEntry is what nvidia-ctk writes into daemon.json.
+const nvidiaEntry = `"runtimes": {"nvidia": {"path": "DIR/usr/bin/nvidia-container-runtime", "args": []}}`
+
 // nvidiaDocker is docker 20.10 with the real toolkit as its runtime nvidia.
 type nvidiaDocker struct {
 	*dockerd
@@ -60,9 +63,8 @@ func (n *nvidiaDocker) bad(flags ...string) func(*testing.T) launched {
 // TestEngineNvidiaDocker: docker with NVIDIA's runtime in its just-in-time CDI mode, in which nothing else judges
 // NVIDIA_REQUIRE_CUDA.
 func TestEngineNvidiaDocker(t *testing.T) {
-	const nvidia = "\"runtimes\": {\"nvidia\": {\"path\": \"DIR/usr/bin/nvidia-container-runtime\", \"args\": []}}"
 	t.Run("named", func(t *testing.T) {
-		n := newNvidiaDocker(t, oldHost(t, ""), "auto", "{\"data-root\": \"DIR/data\", "+nvidia+"}")
+		n := newNvidiaDocker(t, oldHost(t, ""), "auto", "{\"data-root\": \"DIR/data\", "+nvidiaEntry+"}")
 		walk(t, n.walked("nvidia-ctk"), []way{
 			{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: askedTooMuchText},
 			{row: "docker --gpus, legacy hook", bad: n.bad("--gpus=all")},
@@ -70,11 +72,91 @@ func TestEngineNvidiaDocker(t *testing.T) {
 		})
 	})
 	t.Run("default", func(t *testing.T) {
-		n := newNvidiaDocker(t, oldHost(t, ""), "auto", "{\"data-root\": \"DIR/data\", \"default-runtime\": \"nvidia\", "+nvidia+"}")
+		n := newNvidiaDocker(t, oldHost(t, ""), "auto", "{\"data-root\": \"DIR/data\", \"default-runtime\": \"nvidia\", "+nvidiaEntry+"}")
 		walk(t, n.walked("nvidia-ctk"), []way{
 			{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: askedTooMuchText},
 			{row: "docker --gpus, legacy hook", bad: n.bad("--gpus=all"), says: askedTooMuchText},
 			{row: "docker --runtime=runc, legacy hook", bad: n.bad("--runtime=runc", "--gpus=all")},
 		})
 	})
+}
+
+// TestEngineNvidiaDockerAbove: the shim in front of NVIDIA's runtime judges the same launches, and says what is wrong
+// with the driver where that runtime itself cannot even ask it for the GPUs.
+func TestEngineNvidiaDockerAbove(t *testing.T) {
+	for name, daemon := range map[string]string{
+		"named":   "{\"data-root\": \"DIR/data\", " + nvidiaEntry + "}",
+		"default": "{\"data-root\": \"DIR/data\", \"default-runtime\": \"nvidia\", " + nvidiaEntry + "}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := oldHost(t, "")
+			n := newNvidiaDocker(t, s, "auto", daemon)
+			before := n.dockerd.config(t)
+			h := n.walked("docker", "--above-nvidia")
+			ways := []way{
+				{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: askedTooMuchText, more: func(t *testing.T, _ launched) { n.explains(t) }},
+				{row: "docker --gpus, legacy hook", bad: n.bad("--gpus=all"), says: askedTooMuchText},
+				{row: "docker --runtime=runc, legacy hook", bad: n.bad("--runtime=runc", "--gpus=all")},
+			}
+			if name == "named" { // the default runtime's shim judges what comes to runc with NVIDIA's old hook
+				ways[1].says = []string{"gpu-preflight refused this container: the image requires \"cuda>=99.0\" (NVIDIA_REQUIRE_CUDA)"}
+			}
+			walk(t, h, ways)
+			if after := n.dockerd.config(t); after != before {
+				t.Errorf("%q, want %q", after, before)
+			}
+		})
+	}
+}
+
+// explains breaks NVML as a driver does whose libraries were updated under the loaded module, and mends it again.
+func (n *nvidiaDocker) explains(t *testing.T) {
+	t.Helper()
+	conf := n.host.root + "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.535.183.06.conf"
+	was := readFile(t, conf)
+	launch := func(flags ...string) launched {
+		args := append([]string{"run", "--rm", "--network=none", "--runtime=nvidia"}, flags...)
+		out, code := n.docker(t, append(args, "bb:import", "/bin/busybox", "echo", ran)...)
+		return launched{started: code == 0, said: out}
+	}
+	if l := launch("-e", "NVIDIA_VISIBLE_DEVICES=all", "-e", "NVIDIA_REQUIRE_CUDA=cuda>=12.0"); !l.started {
+		t.Errorf("a good launch: %s", l.said)
+	}
+	list := n.host.records(t)
+	if last := list[len(list)-1]; last.Verdict != "allow" || last.Problem != "" {
+		t.Errorf("its record: %+v", last)
+	}
+	n.loads(t, "535.161.07")
+	defer n.loads(t, "535.183.06")
+	write(t, conf, was+"init=18\n")
+	defer write(t, conf, was)
+	if l := launch("-e", "NVIDIA_VISIBLE_DEVICES=all"); l.started {
+		t.Errorf("with a broken driver: %s", l.said)
+	} else {
+		contains(t, l.said, "gpu-preflight refused this container: the loaded kernel module is 535.161.07, but this launch has libraries 535.183.06",
+			"Driver/library version mismatch", "[driver-library-version; gpu-preflight logs]")
+	}
+	n.standsAside(t, func() {
+		l := launch("-e", "NVIDIA_VISIBLE_DEVICES=all")
+		contains(t, l.said, "could not apply required modification to OCI specification", "failed to initialize NVML: Driver/library version mismatch")
+	})
+	if l := launch(); !l.started {
+		t.Errorf("without a GPU: %s", l.said)
+	}
+}
+
+// loads makes another version that of the loaded module.
+func (n *nvidiaDocker) loads(t *testing.T, version string) {
+	t.Helper()
+	write(t, n.host.root+"/proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  "+version+"  Thu Apr  3 01:14:19 UTC 2025\n")
+	write(t, n.host.root+"/sys/module/nvidia/version", version+"\n")
+}
+
+// standsAside does something with the policy switched off.
+func (n *nvidiaDocker) standsAside(t *testing.T, do func()) {
+	t.Helper()
+	was := readFile(t, n.host.config)
+	write(t, n.host.config, "mode = \"off\"\n"+was)
+	do()
+	write(t, n.host.config, was)
 }

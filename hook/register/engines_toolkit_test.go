@@ -6,12 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"gpu-preflight/hook/register"
 	"gpu-preflight/testdata/fixture"
 )
 
@@ -53,7 +53,6 @@ func newToolkit(t *testing.T, s site, dir, mode string) toolkit {
 	}
 	must(t, os.WriteFile(k.program("nvidia-container-cli"), []byte(stubCLI), 0o755))
 	driverRoot(t, s.root)
-	k.uses(t, s)
 	write(t, k.config, fmt.Sprintf(`# the host's own
 [nvidia-container-cli]
 path = %q
@@ -72,22 +71,24 @@ path = %q
 [nvidia-ctk]
 path = %q
 `, k.program("nvidia-container-cli"), s.root, mode, dir+"/cdi", k.program("nvidia-container-runtime-hook"), k.program("nvidia-ctk")))
+	k.uses(t, s)
 	return k
 }
 
-// uses makes the toolkit's configuration that of a site too.
+// uses makes the toolkit's configuration that of a site too, below whose root the driver lies at /.
 func (k toolkit) uses(t *testing.T, s site) {
 	t.Helper()
-	must(t, os.MkdirAll(s.root+"/etc", 0o755))
-	must(t, os.Symlink(filepath.Dir(k.config), s.root+"/etc/nvidia-container-runtime"))
+	path := s.root + "/etc/nvidia-container-runtime/config.toml"
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	write(t, path, strings.ReplaceAll(readFile(t, k.config), strconv.Quote(s.root), `"/"`))
 }
 
 // move makes another site the toolkit's host: another driver.
 func (k toolkit) move(t *testing.T, from, to site) {
 	t.Helper()
 	driverRoot(t, to.root)
-	k.uses(t, to)
 	write(t, k.config, strings.ReplaceAll(readFile(t, k.config), from.root, to.root))
+	k.uses(t, to)
 	k.generate(t, to)
 }
 
@@ -194,9 +195,4 @@ func (b bundle) create(t *testing.T, runtime string, env []string) launched {
 	must(t, run(runtime, "start", b.id))
 	within(t, func() bool { return strings.Contains(readFile(t, text), ran) })
 	return launched{started: true, said: readFile(t, text)}
-}
-
-// registerSite is the host for register, where a test needs what only the package tells.
-func (k toolkit) registerSite() register.Site {
-	return register.Site{Root: k.dir, Prefix: k.dir + "/local"}
 }

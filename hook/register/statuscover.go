@@ -10,10 +10,10 @@ import (
 
 // runtimeCover is what stands at a low-level runtime that an engine's file names: our shim, NVIDIA's runtime, another.
 func (s Site) runtimeCover(engine, file, path string) cover {
-	switch base := filepath.Base(path); {
+	switch {
 	case isOurs(path):
 		return s.shimCover(engine, file, path)
-	case strings.HasPrefix(base, "nvidia-container-runtime"):
+	case isNVIDIARuntime(path):
 		return s.nvidiaCover(path)
 	}
 	return cover{state: PassesBy, why: fmt.Sprintf("%s starts %s, and nothing of ours stands before it", engine, path), close: s.command(engine)}

@@ -91,14 +91,14 @@ func (s Site) holdsOurs(e Engine, path string) bool {
 }
 
 // keptForContainers says whether docker is unregistered but for the entry that containers name: the file is as
-// unregistering left it, and another runtime is the default.
+// unregistering left it, and the shim stands in front of nothing.
 func keptForContainers(s Site, st *state) bool {
 	content, _, err := s.read(dockerFile(s))
 	if err != nil || !slices.ContainsFunc(st.Files, func(f stateFile) bool { return f.Path == dockerFile(s) && f.wrote(content) }) {
 		return false
 	}
 	c, err := readDaemonJSON(content)
-	return err == nil && c.DefaultRuntime != dockerRuntime
+	return err == nil && c.DefaultRuntime != dockerRuntime && !c.wraps()
 }
 
 // drifted records that something no longer is as it was registered.
@@ -109,6 +109,7 @@ func (row *EngineStatus) drifted(mend, what string) {
 
 // drift adds what no longer is as it was registered, and returns the shims that are called.
 func (s Site) drift(e Engine, st *state, row *EngineStatus) []Shim {
+	s.AboveNVIDIA = st.standsAbove()
 	plan, err := e.Plan(s)
 	if err != nil {
 		row.drifted(s.mend(e.Name), err.Error())
