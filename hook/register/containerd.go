@@ -183,11 +183,24 @@ func containerdInPlace(s Site, files []containerdFile, deciding int, h container
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file.path, err)
 		}
+		if own.name != "" && own.stands(s, was.tree) {
+			continue
+		}
 		if file.before == nil || !sameTree(f.tree, was.tree) {
 			edits = append(edits, Edit{Path: file.path, Before: file.before, After: f.data, Mode: file.mode})
 		}
 	}
 	return edits, nil
+}
+
+// stands says whether a file has all of our entries, in whatever form: nvidia-ctk writes the file anew, and copies the
+// pod annotations of one handler to another.
+func (h containerdHandler) stands(s Site, tree map[string]any) bool {
+	table, _ := valueAt(tree, runtimesOf(criPlugin[2], h.name)...).(map[string]any)
+	list, _ := table["pod_annotations"].([]any)
+	beside, _ := valueAt(tree, runtimesOf(criPlugin[2], unwrappedHandler)...).(map[string]any)
+	return valueAt(table, "options", "BinaryName") == s.ShimPath(h.shim.Name) && slices.Contains(list, any(podAnnotations)) &&
+		sameTree(beside, h.unwrapped())
 }
 
 // wrap puts the shim into a handler, and the handler as it was beside it.
@@ -219,6 +232,7 @@ func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) 
 func containerdStrip(content []byte) (*tomlFile, error) {
 	return stripTOML(content, tomlOurs{
 		value: func(text string) bool { return isShim(text) || isBaseSpec(text) },
+		none:  true,
 		element: func(e string) bool {
 			return e == podAnnotations || filepath.Base(e) == dropInGlob
 		},

@@ -16,6 +16,7 @@ type tomlOurs struct {
 	element   func(string) bool                                       // an element that we added to a list
 	table     string                                                  // the last key of a table that we wrote
 	otherwise []string                                                // the list that means the same as no list
+	none      bool                                                    // an empty list means that too
 	before    func(tree map[string]any, path []string) (string, bool) // what a string was, where no comment tells
 }
 
@@ -107,6 +108,9 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 		list, _ := valueAt(f.tree, i.path...).([]any)
 		if len(list) != len(i.elems) {
 			return nil, errShape
+		}
+		if ours.none && len(list) == 1 && !bytes.Contains(f.data, []byte(markAdded)) {
+			return f.cutKey(i) // a copy of the file, which lost our comments: nvidia-ctk makes such
 		}
 		want, err := withValue(f.tree, i.path, slices.Delete(slices.Clone(list), n, n+1))
 		if err != nil {

@@ -125,12 +125,19 @@ func (s Site) drift(e Engine, st *state, row *EngineStatus) []Shim {
 		row.drifted(s.mend(e.Name), edit.Path+what)
 	}
 	if e.Name == "docker" && len(st.Shims) > 0 && len(plan.Shims) == 0 {
-		row.drifted(s.command("nvidia-ctk"), strings.Join(append([]string{"our entry is no longer in force"}, plan.Notes...), ": "))
+		s.AboveNVIDIA = true // its default runtime is NVIDIA's now
+		row.drifted(s.command(e.Name), strings.Join(append([]string{"our entry is no longer in force"}, plan.Notes...), ": "))
 	}
 	if row.State == Registered {
 		s.changes(st, row)
 	}
-	return plan.Shims
+	// One that the plan wants anew was never put in place: nothing leads there yet.
+	return slices.DeleteFunc(plan.Shims, func(shim Shim) bool { return !st.has(shim) })
+}
+
+// has says whether a registration has put a shim in place.
+func (st *state) has(shim Shim) bool {
+	return slices.ContainsFunc(st.Shims, func(placed Shim) bool { return placed.Name == shim.Name })
 }
 
 // changes tells of files that others changed around our entry, which is no drift.
