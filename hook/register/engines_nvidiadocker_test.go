@@ -1,6 +1,7 @@
 package register_test
 
 import (
+	"os"
 	"testing"
 )
 
@@ -159,4 +160,37 @@ func (n *nvidiaDocker) standsAside(t *testing.T, do func()) {
 	write(t, n.host.config, "mode = \"off\"\n"+was)
 	do()
 	write(t, n.host.config, was)
+}
+
+// TestEngineNvidiaDockerCDI: NVIDIA's runtime comes past the hook in the CDI file in its cdi mode alone, which the name
+// of the program may force, and so may the name for another mode.
+func TestEngineNvidiaDockerCDI(t *testing.T) {
+	for _, row := range []struct {
+		name, program, mode string // the name is part of the path of a socket: no long one
+		says                []string
+	}{
+		{"cdi", "nvidia-container-runtime", "cdi", askedTooMuchText},
+		{"as cdi", "nvidia-container-runtime.cdi", "auto", askedTooMuchText},
+		{"as legacy", "nvidia-container-runtime.legacy", "auto", nil},
+		{"auto", "nvidia-container-runtime", "auto", nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := oldHost(t, "")
+			n := newNvidiaDocker(t, s, row.mode, "{\"data-root\": \"DIR/data\", \"runtimes\": {\"nvidia\": {\"path\": \"DIR/usr/bin/"+row.program+"\"}}}")
+			n.generate(t, s)
+			hook := n.toolkit.dir + "/local/bin/gpu-preflight-hook"
+			must(t, os.Rename(hook, hook+".real"))
+			must(t, os.WriteFile(hook, []byte("#!/bin/sh\nexec "+hook+".real --root "+s.root+" --config "+s.config+"\n"), 0o755))
+			h := n.walked("cdi")
+			cdi := "cdi=" + n.toolkit.dir + "/cdi"
+			h.register = func(t *testing.T) {
+				n.product(t, "register", "--prefix", n.toolkit.dir+"/local", "--config", cdi, "cdi")
+			}
+			h.unregister = func(t *testing.T) {
+				n.product(t, "unregister", "--prefix", n.toolkit.dir+"/local", "--config", cdi, "cdi")
+			}
+			h.status = append(h.status, "--engine-config", cdi)
+			walk(t, h, []way{{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: row.says}})
+		})
+	}
 }
