@@ -221,15 +221,8 @@ func dockerStrip(content []byte, keep bool) ([]byte, error) {
 	if there && !ours {
 		return content, nil
 	}
-	if c.DefaultRuntime == dockerRuntime {
-		if _, known := c.Runtimes[old]; known || (stockRuntime(old) && old != "runc") {
-			content, err = setJSON(content, `"`+old+`"`, "default-runtime")
-		} else {
-			content, err = dropJSON(content, "default-runtime")
-		}
-		if err != nil {
-			return nil, err
-		}
+	if content, err = defaultBack(content, c, old); err != nil {
+		return nil, err
 	}
 	if keep || !ours {
 		return content, nil
@@ -238,4 +231,16 @@ func dockerStrip(content []byte, keep bool) ([]byte, error) {
 		return dropJSON(content, "runtimes")
 	}
 	return dropJSON(content, "runtimes", dockerRuntime)
+}
+
+// defaultBack gives docker the default runtime that ours replaced.
+func defaultBack(content []byte, c daemonJSON, old string) ([]byte, error) {
+	_, known := c.Runtimes[old]
+	switch {
+	case c.DefaultRuntime != dockerRuntime:
+		return content, nil
+	case known || (stockRuntime(old) && old != "runc"):
+		return setJSON(content, `"`+old+`"`, "default-runtime")
+	}
+	return dropJSON(content, "default-runtime")
 }

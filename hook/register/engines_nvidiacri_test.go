@@ -63,7 +63,7 @@ func TestEngineNvidiaCRI(t *testing.T) {
 			}
 			walk(t, h, []way{
 				{
-					row: "RuntimeClass nvidia (containerd)", bad: func(t *testing.T) launched { return pod("-handler", "nvidia") }, says: askedTooMuchText,
+					row: "RuntimeClass nvidia (containerd)", bad: func(*testing.T) launched { return pod("-handler", "nvidia") }, says: askedTooMuchText,
 					more: func(t *testing.T, _ launched) {
 						p := c.bad(t, "-handler", "nvidia")
 						if p.Failed != "StartContainer" || p.Reason != "StartError" || p.Exit != 128 || p.Output != "" {

@@ -122,7 +122,7 @@ func driverRoot(t *testing.T, root string) {
 func (k toolkit) program(name string) string { return filepath.Join(k.dir, "usr/bin", name) }
 
 // ctk runs nvidia-ctk.
-func (k toolkit) ctk(t *testing.T, args ...string) string {
+func (k toolkit) ctk(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), k.program("nvidia-ctk"), args...)
 	cmd.Env = append(append(os.Environ(), k.env...), "PATH="+k.dir+"/usr/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -130,7 +130,6 @@ func (k toolkit) ctk(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatalf("nvidia-ctk %q: %v: %s", args, err, out)
 	}
-	return string(out)
 }
 
 // generate writes the CDI file of the host's GPUs, as nvidia-cdi-refresh does.

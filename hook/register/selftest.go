@@ -41,14 +41,16 @@ func (s Site) selfTest(unit string, shims []Shim) ([]Edit, error) {
 	if s.unit(unit) == "" {
 		return nil, nil
 	}
-	after := markMade + "\n" + waitsForDriver + "\n[Service]\n"
+	var text strings.Builder
+	text.WriteString(markMade + "\n" + waitsForDriver + "\n[Service]\n")
 	for _, shim := range shims {
 		if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
 			return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
 		}
 		command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
-		after += selfTestLine + command + "'\n"
+		text.WriteString(selfTestLine + command + "'\n")
 	}
+	after := text.String()
 	path := selfTestPath(unit)
 	before, mode, err := s.read(path)
 	if err != nil || string(before) != after {

@@ -109,8 +109,8 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 		if len(list) != len(i.elems) {
 			return nil, errShape
 		}
-		if ours.none && len(list) == 1 && !bytes.Contains(f.data, []byte(markAdded)) {
-			return f.cutKey(i) // a copy of the file, which lost our comments: nvidia-ctk makes such
+		if ours.none && len(list) == 1 && f.isCopy() {
+			return f.cutKey(i)
 		}
 		want, err := withValue(f.tree, i.path, slices.Delete(slices.Clone(list), n, n+1))
 		if err != nil {
@@ -121,6 +121,9 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 	}
 	return f, nil
 }
+
+// isCopy tells that a file with entries of ours lost our comments: nvidia-ctk writes such.
+func (f *tomlFile) isCopy() bool { return !bytes.Contains(f.data, []byte(markAdded)) }
 
 // meansNothing tells whether a list says, without our elements, what its absence says.
 func (i tomlItem) meansNothing(ours tomlOurs) bool {
