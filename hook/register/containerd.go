@@ -55,7 +55,7 @@ func containerdPresent(s Site) bool {
 
 // containerdFiles are the files that may hold our entries. nvidia-ctk copies what it finds in one to another.
 func containerdFiles(s Site) []string {
-	paths := []string{baseSpecPath(s), selfTestPath(containerdUnit), dropInPath(s)}
+	paths := append(baseSpecPaths(s), selfTestPath(containerdUnit), dropInPath(s))
 	files, err := containerdRead(s)
 	if err != nil {
 		return append(paths, containerdTop(s))
@@ -128,21 +128,28 @@ func (h containerdHandler) plan(s Site, files []containerdFile, version int64, d
 
 // around adds what the configuration names, before it, and takes what it no longer names away, behind it.
 func (h containerdHandler) around(s Site, p *Plan) error {
+	tests := []string{s.SpecTest()}
 	if h.byBaseSpec {
-		spec, err := h.baseSpecEdit(s)
+		spec, err := h.baseSpecEdits(s)
+		if err != nil {
+			return err
+		}
 		p.Edits = append(spec, p.Edits...)
-		return err
+	} else {
+		p.Shims = []Shim{h.shim}
+		tests = s.selfTests(p.Shims)
+		for _, path := range baseSpecPaths(s) {
+			old, mode, err := s.read(path)
+			if err != nil {
+				return err
+			}
+			if old != nil {
+				p.Edits = append(p.Edits, Edit{Path: path, Before: old, Mode: mode})
+			}
+		}
 	}
-	p.Shims = []Shim{h.shim}
-	edits, err := withSelfTest(s, "containerd", containerdUnit, p.Shims, p.Edits)
-	if err != nil {
-		return err
-	}
+	edits, err := withSelfTest(s, "containerd", containerdUnit, tests, p.Edits)
 	p.Edits = edits
-	old, mode, err := s.read(baseSpecPath(s))
-	if old != nil {
-		p.Edits = append(p.Edits, Edit{Path: baseSpecPath(s), Before: old, Mode: mode})
-	}
 	return err
 }
 

@@ -23,6 +23,18 @@ const baseSpecName = "gpu-preflight-base-spec.json"
 
 func baseSpecPath(s Site) string { return filepath.Join(filepath.Dir(containerdTop(s)), baseSpecName) }
 
+// baseSpecPaths are our specification and the copy that takes its place where it is gone.
+func baseSpecPaths(s Site) []string {
+	return []string{baseSpecPath(s), filepath.Join(s.shimFolder("containerd"), baseSpecName)}
+}
+
+// SpecTest is what containerd's unit does before containerd starts, as a command for sh: without the specification that
+// its configuration names it would serve no pod at all (tried with 1.6).
+func (s Site) SpecTest() string {
+	paths := baseSpecPaths(s)
+	return `[ -s "` + paths[0] + `" ] || { cp "` + paths[1] + `" "` + paths[0] + `" && echo "gpu-preflight: ` + paths[0] + ` was gone and is back" >&2; }`
+}
+
 func isBaseSpec(path string) bool { return filepath.Base(path) == baseSpecName }
 
 // baseSpecWanted says which method is asked for: without a word, the one that is registered.
@@ -42,14 +54,17 @@ func baseSpecWanted(s Site, files []containerdFile) (bool, error) {
 	return named || there != nil, err
 }
 
-// baseSpecEdit writes our specification; no edit where it is as it should be.
-func (h containerdHandler) baseSpecEdit(s Site) ([]Edit, error) {
-	path := baseSpecPath(s)
-	before, mode, err := s.read(path)
-	if err != nil {
-		return nil, err
+// baseSpecEdits write our specification and its copy; none where they are as they should be.
+func (h containerdHandler) baseSpecEdits(s Site) (edits []Edit, err error) {
+	paths := baseSpecPaths(s)
+	before := make([]Edit, len(paths))
+	for i, path := range paths {
+		before[i].Path = path
+		if before[i].Before, before[i].Mode, err = s.read(path); err != nil {
+			return nil, err
+		}
 	}
-	from, base, err := h.baseSpecUnder(s, before)
+	from, base, err := h.baseSpecUnder(s, before[0].Before)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +72,13 @@ func (h containerdHandler) baseSpecEdit(s Site) ([]Edit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	if string(after) == string(before) {
-		return nil, nil
+	for _, edit := range before {
+		if string(after) != string(edit.Before) {
+			edit.After = after
+			edits = append(edits, edit)
+		}
 	}
-	return []Edit{{Path: path, Before: before, After: after, Mode: mode}}, nil
+	return edits, nil
 }
 
 // baseSpecUnder is what the handler's containers begin as without us, and where that was read. Where the handler

@@ -137,8 +137,8 @@ func TestContainerdBaseSpecOfTheirs(t *testing.T) {
 					t.Errorf("theirs changed: %+v", e)
 				}
 				s.Method = ""
-				if p, err := forth(t, s, containerd()); err != nil || len(p.Edits) != 1 || specOf(t, s, ourBaseSpec).Root.Path != "r" {
-					t.Errorf("%+v, %v", p, err)
+				if p, err := forth(t, s, containerd()); err != nil || len(p.Edits) != 2 || specOf(t, s, ourBaseSpec).Root.Path != "r" || content(t, s, baseSpecPaths(s)[1]) != content(t, s, ourBaseSpec) {
+					t.Errorf("%d edits, %v", len(p.Edits), err)
 				}
 			})
 		}

@@ -102,7 +102,7 @@ func dockerPlan(s Site) (Plan, error) {
 		return Plan{}, err
 	}
 	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
-	if p.Edits, err = withSelfTest(s, "docker", dockerUnit, p.Shims, nil); err != nil {
+	if p.Edits, err = withSelfTest(s, "docker", dockerUnit, s.selfTests(p.Shims), nil); err != nil {
 		return Plan{}, err
 	}
 	if len(p.Edits) > 0 {

@@ -92,6 +92,18 @@ func TestEngineContainerdBrokenSpec(t *testing.T) {
 	if p := c.bad(t); p.Reason != "StartError" {
 		t.Errorf("mended: %+v", p)
 	}
+
+	must(t, os.Remove(c.dir+"/gpu-preflight-base-spec.json"))
+	c.stop(t)
+	test := register.Site{Prefix: c.dir + "/local", Configs: map[string]string{"containerd": c.dir + "/config.toml"}}.SpecTest()
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", test).CombinedOutput(); err != nil || !strings.Contains(string(out), "is back") {
+		t.Fatalf("what the unit does first: %v: %s", err, out)
+	}
+	c.start(t, old)
+	c.launch(t, nil).starts(t)
+	if p := c.bad(t); p.Reason != "StartError" {
+		t.Errorf("after what the unit does first: %+v", p)
+	}
 }
 
 // broken wants status to say so of containerd, and returns the command that mends it.

@@ -22,33 +22,40 @@ func (s Site) SelfTest(shim Shim) string {
 		`echo "gpu-preflight: ` + s.ShimPath(shim.Name) + ` does not run. Launches pass unjudged until gpu-preflight register" >&2; }`
 }
 
+// selfTests are the tests of shims, as a unit runs them.
+func (s Site) selfTests(shims []Shim) (tests []string) {
+	for _, shim := range shims {
+		tests = append(tests, s.SelfTest(shim))
+	}
+	return tests
+}
+
 // withSelfTest puts the drop-in of an engine's unit before the edits of its configuration. A configuration elsewhere may
 // be another daemon's, whose unit is not known.
-func withSelfTest(s Site, engine, unit string, shims []Shim, edits []Edit) ([]Edit, error) {
+func withSelfTest(s Site, engine, unit string, tests []string, edits []Edit) ([]Edit, error) {
 	if s.Configs[engine] != "" {
 		return edits, nil
 	}
-	dropIn, err := s.selfTest(unit, shims)
+	dropIn, err := s.selfTest(unit, tests)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", selfTestPath(unit), err)
 	}
 	return append(dropIn, edits...), nil
 }
 
-// selfTest puts the test into the unit's drop-in, and the unit behind the driver's services. A host without the unit has
+// selfTest puts the tests into the unit's drop-in, and the unit behind the driver's services. A host without the unit has
 // none.
-func (s Site) selfTest(unit string, shims []Shim) ([]Edit, error) {
+func (s Site) selfTest(unit string, tests []string) ([]Edit, error) {
 	if s.unit(unit) == "" {
 		return nil, nil
 	}
 	var text strings.Builder
 	text.WriteString(markMade + "\n" + waitsForDriver + "\n[Service]\n")
-	for _, shim := range shims {
-		if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
-			return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
+	for _, test := range tests {
+		if strings.ContainsAny(test, "'\\$`\n") { // a path may have them
+			return nil, fmt.Errorf("%q cannot stand in a systemd unit", test)
 		}
-		command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
-		text.WriteString(selfTestLine + command + "'\n")
+		text.WriteString(selfTestLine + strings.ReplaceAll(test, "%", "%%") + "'\n") // systemd.service(5), command lines
 	}
 	after := text.String()
 	path := selfTestPath(unit)

@@ -43,6 +43,25 @@ func TestSelfTest(t *testing.T) {
 	}
 }
 
+// TestSpecTest: a specification that is gone or empty is there again afterwards, and one that is there is left alone.
+func TestSpecTest(t *testing.T) {
+	for name, there := range map[string]string{"gone": "-", "empty": "", "there": "{}"} {
+		dir := t.TempDir()
+		s := Site{Prefix: filepath.Join(dir, "a prefix"), Configs: map[string]string{"containerd": filepath.Join(dir, "etc/config.toml")}}
+		paths := baseSpecPaths(s)
+		put(t, filepath.Join(dir, "etc/config.toml"), "", 0o644)
+		put(t, paths[1], "{\"kept\": true}", 0o644)
+		if there != "-" {
+			put(t, paths[0], there, 0o644)
+		}
+		out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", s.SpecTest()).CombinedOutput()
+		data, unread := os.ReadFile(paths[0])
+		if kept := string(data) == "{\"kept\": true}"; err != nil || unread != nil || kept != (there != "{}") || kept != strings.Contains(string(out), "is back") {
+			t.Errorf("%s: %q, %v, said %s", name, data, err, out)
+		}
+	}
+}
+
 // TestDockerSelfTest: docker's unit has the test, and a change of somebody else's survives us.
 func TestDockerSelfTest(t *testing.T) {
 	const unit = "[Service]\nExecStart=/usr/bin/dockerd -H fd://\n"
