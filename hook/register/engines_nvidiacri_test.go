@@ -33,6 +33,7 @@ func TestEngineNvidiaCRI(t *testing.T) {
 				folder = buildContainerd(t)
 			}
 			c := newContainerd(t, s, folder, row.config+strings.ReplaceAll(runtimeClass, "PLUGIN", row.plugin))
+			isRoot(t, c.dir)
 			k := newToolkit(t, s, c.dir, "auto")
 			for _, word := range k.env {
 				name, value, _ := strings.Cut(word, "=")

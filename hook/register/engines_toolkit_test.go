@@ -159,18 +159,24 @@ func (k toolkit) try(t *testing.T, args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// rootOfItsOwn is a folder that is the host's root for register, with our programs in its local/bin; below it, its own
-// path leads to it.
+// rootOfItsOwn is a folder that is the host's root for register, with our programs in its local/bin.
 func rootOfItsOwn(t *testing.T, s site) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, folder := range []string{"local", "usr/sbin", filepath.Dir(dir)[1:]} {
+	must(t, os.Mkdir(dir+"/local", 0o755))
+	must(t, os.Rename(s.bin, dir+"/local/bin"))
+	isRoot(t, dir)
+	return dir
+}
+
+// isRoot makes a folder the host's root for register: it has runc, and below it its own path leads to it.
+func isRoot(t *testing.T, dir string) {
+	t.Helper()
+	for _, folder := range []string{"usr/sbin", filepath.Dir(dir)[1:]} {
 		must(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 	}
 	must(t, os.Symlink("/", filepath.Join(dir, dir)))
-	must(t, os.Rename(s.bin, dir+"/local/bin"))
 	copyTo(t, lookPath(t, "runc"), dir+"/usr/sbin/runc")
-	return dir
 }
 
 // create makes a container as an engine does, by create and start, and returns what its user sees.

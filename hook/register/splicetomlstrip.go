@@ -109,7 +109,7 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 		if len(list) != len(i.elems) {
 			return nil, errShape
 		}
-		if ours.none && len(list) == 1 && f.isCopy() {
+		if f.alone(list, ours) {
 			return f.cutKey(i)
 		}
 		want, err := withValue(f.tree, i.path, slices.Delete(slices.Clone(list), n, n+1))
@@ -122,8 +122,10 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 	return f, nil
 }
 
-// isCopy tells that a file with entries of ours lost our comments: nvidia-ctk writes such.
-func (f *tomlFile) isCopy() bool { return !bytes.Contains(f.data, []byte(markAdded)) }
+// alone says that a list goes with its one element, ours: the file lost our comments, as nvidia-ctk writes it.
+func (f *tomlFile) alone(list []any, ours tomlOurs) bool {
+	return ours.none && len(list) == 1 && !bytes.Contains(f.data, []byte(markAdded))
+}
 
 // meansNothing tells whether a list says, without our elements, what its absence says.
 func (i tomlItem) meansNothing(ours tomlOurs) bool {
