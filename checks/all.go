@@ -4,12 +4,27 @@ package checks
 // that a cause comes before what follows from it.
 func All() []Check {
 	return []Check{
+		nouveauNotBound,
 		driverLoaded,
+		driverBranchSupported,
 		libcudaInjected,
 		driverLibraryVersion,
 		nvmlResponds,
+		kernelModuleFlavor,
 		gpuPresent,
 		gpuReachable,
+		gpuRecoveryAction,
+		gpuComputeMode,
+		migMode,
+		gpuDrain,
+		gpuRowRemapping,
+		gpuRetiredPages,
+		gpuECC,
+		gpuInforom,
+		gpuSlowdown,
+		persistenceMode,
+		nvidiaUVMLoaded,
+		confComputeReady,
 		gpuInjected,
 		containerDevices,
 		cudaRequirement,
@@ -17,6 +32,8 @@ func All() []Check {
 		gpuComputeCapability,
 		fabricManagerRunning,
 		fabricManagerVersion,
+		nvlsmRunning,
 		fabricState,
+		imex,
 	}
 }
