@@ -409,8 +409,22 @@ struct field {
 	} value;
 };
 
+static int tells_fields(void) /* looking each one up in vain costs more than all else that is asked of a GPU */
+{
+	static int told = -1;
+	load();
+	for (int i = 0; told < 1 && i < lines; i++)
+		told = strstr(keys[i], ".field") != NULL;
+	return told > 0;
+}
+
 int nvmlDeviceGetFieldValues(struct device *device, int count, struct field *fields)
 {
+	if (!tells_fields()) {
+		for (int i = 0; i < count; i++)
+			fields[i].code = NOT_SUPPORTED;
+		return OK;
+	}
 	for (int i = 0; i < count; i++) {
 		char key[32], code[32];
 		snprintf(key, sizeof key, "field.%u", fields[i].id);
