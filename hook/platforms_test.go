@@ -30,6 +30,7 @@ type platform struct {
 // kind of its GPU does not have.
 var always = []string{
 	"gpu-recovery-action", "gpu-row-remapping", "gpu-retired-pages", "gpu-ecc", "conf-compute-ready", "imex",
+	"libcuda-injected", // the sources of mounts are looked for by the shim
 	"cuda-requirement", "gpu-compute-capability",
 }
 
