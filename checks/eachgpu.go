@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gpu-preflight/checks/fact"
+	"gpu-preflight/checks/host"
 )
 
 // said is what one fact says of one GPU: a status, and the words that follow the GPU's name.
@@ -23,7 +24,7 @@ func eachGPU[T any](f Facts, of func(gpu) fact.Fact[T], judge func(gpu, T) said,
 		switch {
 		case g.NotAsked != "":
 			found.add(StatusSkip, g, "not asked: "+g.NotAsked, "")
-		case g.Handle.Known() && g.Handle.Value != 0 && !one.Known():
+		case g.Handle.Known() && g.Handle.Value != host.NVMLSuccess && !one.Known():
 			found.add(StatusSkip, g, "gives no handle", "")
 		case !one.Known():
 			found.add(StatusUnknown, g, one.Why(), "")
@@ -32,19 +33,24 @@ func eachGPU[T any](f Facts, of func(gpu) fact.Fact[T], judge func(gpu, T) said,
 			found.add(a.status, g, a.words, one.Source)
 		}
 	}
-	switch hurt := found[StatusFail]; {
+	return found.report(asked, good, fixes)
+}
+
+// report is the worst of the answers.
+func (f findings) report(asked asked, good string, fixes []string) Result {
+	switch hurt := f[StatusFail]; {
 	case hurt != nil:
 		return asked.failIfNoneLeft(hurt.gpus, "%s", hurt).fix(fixes...).from(hurt.source)
-	case found[StatusWarn] != nil:
-		return warn("%s", found[StatusWarn]).fix(fixes...).from(found[StatusWarn].source)
+	case f[StatusWarn] != nil:
+		return warn("%s", f[StatusWarn]).fix(fixes...).from(f[StatusWarn].source)
 	case len(asked.GPUs) == 0:
 		return unknown("none of the GPUs asked for is known")
-	case found[StatusUnknown] != nil:
-		return unknown("%s", found[StatusUnknown])
-	case found[StatusPass] == nil:
-		return skip("%s", found[StatusSkip])
+	case f[StatusUnknown] != nil:
+		return unknown("%s", f[StatusUnknown])
+	case f[StatusPass] == nil:
+		return skip("%s", f[StatusSkip])
 	}
-	return pass("%s", good).from(found[StatusPass].source)
+	return pass("%s", good).from(f[StatusPass].source)
 }
 
 // findings are the answers by status.

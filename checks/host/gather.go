@@ -142,13 +142,13 @@ func (f *Facts) placeDaemons(found daemons) {
 
 // readHost runs the reader child.
 func readHost(ctx context.Context, o Options, f *Facts) {
-	slots := f.readerSlots()
+	wanted := f.readerSlots()
 	err := RunChild(ctx, readerChild(o), func(data []byte) {
 		if line, ok := parseLine(data); ok {
-			slots.fold(line)
+			wanted.fold(line)
 		}
 	})
-	slots.rest(o.ended(err))
+	wanted.rest(o.ended(err))
 }
 
 func readerChild(o Options, args ...string) Child {
