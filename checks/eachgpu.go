@@ -18,8 +18,8 @@ type said struct {
 // given for, by their words. A GPU that gives no handle is gpu-reachable's matter. all means what works: a failure
 // of some only warns then. good is what is said when nothing is wrong.
 func eachGPU[T any](f Facts, of func(gpu) fact.Fact[T], judge func(gpu, T) said, good string, fixes ...string) Result {
-	asked, found := f.asked(), findings{}
-	for _, g := range asked.GPUs {
+	want, found := f.asked(), findings{}
+	for _, g := range want.GPUs {
 		one := of(g)
 		switch {
 		case g.NotAsked != "":
@@ -33,17 +33,17 @@ func eachGPU[T any](f Facts, of func(gpu) fact.Fact[T], judge func(gpu, T) said,
 			found.add(a.status, g, a.words, one.Source)
 		}
 	}
-	return found.report(asked, good, fixes)
+	return found.report(want, good, fixes)
 }
 
 // report is the worst of the answers.
-func (f findings) report(asked asked, good string, fixes []string) Result {
+func (f findings) report(want asked, good string, fixes []string) Result {
 	switch hurt := f[StatusFail]; {
 	case hurt != nil:
-		return asked.failIfNoneLeft(hurt.gpus, "%s", hurt).fix(fixes...).from(hurt.source)
+		return want.failIfNoneLeft(hurt.gpus, "%s", hurt).fix(fixes...).from(hurt.source)
 	case f[StatusWarn] != nil:
 		return warn("%s", f[StatusWarn]).fix(fixes...).from(f[StatusWarn].source)
-	case len(asked.GPUs) == 0:
+	case len(want.GPUs) == 0:
 		return unknown("none of the GPUs asked for is known")
 	case f[StatusUnknown] != nil:
 		return unknown("%s", f[StatusUnknown])
