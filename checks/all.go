@@ -1,15 +1,30 @@
 package checks
 
-// All is every check in the order it runs: from the driver up to what the image needs, so that a cause comes
-// before what follows from it.
+// All is every check in the order it runs, doctor's own among them: from the driver up to what the image needs, so
+// that a cause comes before what follows from it.
 func All() []Check {
 	return []Check{
+		nouveauNotBound,
 		driverLoaded,
+		driverBranchSupported,
 		libcudaInjected,
 		driverLibraryVersion,
 		nvmlResponds,
+		kernelModuleFlavor,
 		gpuPresent,
 		gpuReachable,
+		gpuRecoveryAction,
+		gpuComputeMode,
+		migMode,
+		gpuDrain,
+		gpuRowRemapping,
+		gpuRetiredPages,
+		gpuECC,
+		gpuInforom,
+		gpuSlowdown,
+		persistenceMode,
+		nvidiaUVMLoaded,
+		confComputeReady,
 		gpuInjected,
 		containerDevices,
 		cudaRequirement,
@@ -17,6 +32,8 @@ func All() []Check {
 		gpuComputeCapability,
 		fabricManagerRunning,
 		fabricManagerVersion,
+		nvlsmRunning,
 		fabricState,
+		imex,
 	}
 }

@@ -15,6 +15,7 @@ type gpu struct {
 	minor, index     int // -1: unknown
 	offBus           bool
 	driver           string // bound kernel driver, "" when PCI was not read
+	device           string // PCI device id, "" when PCI was not read
 	excluded         bool   // by the administrator, from what the driver serves
 }
 
@@ -65,7 +66,7 @@ func (f Facts) gpus() []gpu {
 	for _, p := range f.Host.PCI.Value {
 		if strings.HasPrefix(p.Class, "03") && !p.Virtual && p.Driver != "vfio-pci" {
 			g := at(p.Bus)
-			g.offBus, g.driver = p.OffBus, p.Driver
+			g.offBus, g.driver, g.device = p.OffBus, p.Driver, p.Device
 		}
 	}
 	for _, p := range f.Host.ProcGPUs.Value {

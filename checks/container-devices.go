@@ -21,6 +21,7 @@ var containerDevices = Check{
 	Why:   `CUDA would fail with error 999, "unknown error"`,
 	CUDA:  []int{999, 304},
 	Links: []string{"https://github.com/pytorch/pytorch/issues/49081"},
+	After: []string{"nvidia-uvm-loaded"},
 	Run: func(f Facts) Result {
 		if why := f.foreign(); why != "" {
 			return skip("%s", why)

@@ -16,6 +16,7 @@ var driverLoaded = Check{
 	Why:   `CUDA finds no driver: error 100, "no CUDA-capable device is detected"`,
 	CUDA:  []int{100, 3},
 	Links: []string{"https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html"},
+	After: []string{"nouveau-not-bound"},
 	Run: func(f Facts) Result {
 		if why := f.foreign(); why != "" {
 			return skip("%s", why)

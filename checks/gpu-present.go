@@ -15,7 +15,7 @@ var gpuPresent = Check{
 	Why:   `CUDA would fail with error 100, "no CUDA-capable device is detected"`,
 	CUDA:  []int{100},
 	Links: []string{"https://docs.nvidia.com/deploy/xid-errors/"},
-	After: []string{"driver-loaded", "driver-library-version", "nvml-responds"},
+	After: []string{"driver-loaded", "driver-library-version", "nvml-responds", "kernel-module-flavor"},
 	Run: func(f Facts) Result {
 		if why := f.foreign(); why != "" {
 			return skip("%s", why)

@@ -57,10 +57,12 @@ func healthy() Facts {
 			Manager:       known([]host.Process{{PID: 2101, Name: "nv-fabricmanage", Age: day - 60, Version: version}}),
 			ManagerConfig: known(map[string]string{"FABRIC_MODE": "0"}),
 			SubnetManager: known([]host.Process{}),
+			IMEX:          known([]host.Process{}),
 		},
 		NVML: host.NVML{
 			Library: known("/usr/lib/x86_64-linux-gnu/libnvidia-ml.so." + version), Root: "/",
 			Init: known(host.NVMLSuccess), Driver: known(version), CUDA: known("12.8"), Count: known(8),
+			ConfCompute: known(host.ConfCompute{}),
 		},
 	}
 	f.Launch = Launch{
@@ -100,7 +102,10 @@ func putGPUs(f *Facts, count int, b board) {
 			Bus: "0000" + bus, Handle: known(host.NVMLSuccess), Index: known(i), Minor: known(i), UUID: known(uuid),
 			Name: known(b.model), Brand: known(b.brand), Capability: known(b.capability),
 			MIG: known(host.MIGMode{}), Instances: known([]host.MIGDevice{}),
-			Fabric: known(host.FabricState{State: host.FabricCompleted}),
+			Fabric:   known(host.FabricState{State: host.FabricCompleted}),
+			Recovery: known(host.RecoveryNone), Compute: known(host.Compute{}), Draining: known(false),
+			Memory:      known(host.Memory{Uncorrected: new(uint64), Rows: &host.RowRemapping{}}),
+			Persistence: known(true), Inforom: known(host.NVMLSuccess), Slowdown: known(uint64(0)),
 		})
 		devices = append(devices, specs.LinuxDevice{Path: fmt.Sprintf("/dev/nvidia%d", i), Type: "c", Major: 195, Minor: int64(i)})
 	}

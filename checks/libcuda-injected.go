@@ -26,11 +26,14 @@ var libcudaInjected = Check{
 	After: []string{"driver-loaded"},
 	Run: func(f Facts) Result {
 		gone, unread := f.sources()
+		given, doubtful := f.libcudaDoubt()
 		switch {
-		case len(f.Host.Sources) == 0:
-			return skip("not asked: nobody looked before the mounts are made (a hook runs after them)")
 		case len(gone) > 0:
 			return f.sourceGone(gone)
+		case doubtful:
+			return given
+		case len(f.Host.Sources) == 0:
+			return skip("not asked: nobody looked before the mounts are made (a hook runs after them)")
 		case len(unread) > 0:
 			return unknown("%s: %s", unread[0].Path, unread[0].There.Why())
 		}

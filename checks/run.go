@@ -2,14 +2,14 @@ package checks
 
 import "slices"
 
-// Run asks the checks in their order and returns one result each. A check whose After failed is skipped, so
-// that one cause gives one finding.
+// Run asks the checks in their order and returns one result each. A check whose After failed is skipped, and so is
+// what comes after it, so that one cause gives one finding.
 func Run(f Facts, list []Check) []Result {
 	results := make([]Result, 0, len(list))
-	failed := map[string]bool{}
+	causes := map[string]string{} // of the checks that failed or were skipped for it
 	f.joined = f.gpus()
 	for _, check := range list {
-		r := judge(f, check, failed)
+		r := judge(f, check, causes)
 		r.ID, r.Title, r.Layer = check.ID, check.Title, check.Layer
 		if r.Status == StatusFail || r.Status == StatusWarn {
 			if r.Why == "" {
@@ -19,7 +19,7 @@ func Run(f Facts, list []Check) []Result {
 			r.Why, r.CUDA = "", nil
 		}
 		if r.Status == StatusFail {
-			failed[check.ID] = true
+			causes[check.ID] = check.ID
 			r = soften(f, r)
 		}
 		r.What = plain(r.What)
@@ -28,13 +28,14 @@ func Run(f Facts, list []Check) []Result {
 	return results
 }
 
-func judge(f Facts, check Check, failed map[string]bool) Result {
+func judge(f Facts, check Check, causes map[string]string) Result {
 	if !f.Launch.GPUs.Injected && check.ID != gpuInjected.ID {
 		return skip("not asked: no GPU was put into this container")
 	}
 	for _, id := range check.After {
-		if failed[id] {
-			return skip("needs %s", id)
+		if cause := causes[id]; cause != "" {
+			causes[check.ID] = cause
+			return skip("needs %s", cause)
 		}
 	}
 	return check.Run(f)
@@ -50,7 +51,7 @@ func soften(f Facts, r Result) Result {
 	return r
 }
 
-// Named returns the checks whose IDs are not in off, in the order of All.
-func Named(off []string) []Check {
-	return slices.DeleteFunc(All(), func(c Check) bool { return slices.Contains(off, c.ID) })
+// AtLaunch returns the checks that a launch is judged by and whose IDs are not in off, in the order of All.
+func AtLaunch(off []string) []Check {
+	return slices.DeleteFunc(All(), func(c Check) bool { return c.Doctor || slices.Contains(off, c.ID) })
 }

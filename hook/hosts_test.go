@@ -100,12 +100,21 @@ func (h reportedHost) reversed() reportedHost {
 	return out
 }
 
-// judge reads the host through the real readers, as check does (all) or as a launch does, and judges a launch for all
-// GPUs by CDI. NVML's answers are put in; at a launch on a host with a fabric state the fake library gives them, for
-// there what NVML says decides what else is read.
+// judge judges a launch for all GPUs by CDI.
 func (h reportedHost) judge(t *testing.T, all bool) Verdict {
 	t.Helper()
-	o := host.Options{Root: h.tree(t), AskAll: all, NVMLTimeout: 10 * time.Second, RunDir: t.TempDir(), Helper: "/nonexistent"}
+	return Judge(h.gather(t, h.tree(t), all), checks.Launch{
+		GPUs:  oci.GPURequest{GPU: true, Injected: true, All: true, Route: oci.RouteCDI},
+		Needs: image.FromContainer(&oci.Container{Env: h.Launch.Env}),
+	}, DefaultPolicy())
+}
+
+// gather reads the host through the real readers, as check does (all) or as a launch does. NVML's answers are put in;
+// at a launch on a host with a fabric state the fake library gives them, for there what NVML says decides what else
+// is read.
+func (h reportedHost) gather(t *testing.T, root string, all bool) host.Facts {
+	t.Helper()
+	o := host.Options{Root: root, AskAll: all, NVMLTimeout: 10 * time.Second, RunDir: t.TempDir(), Helper: "/nonexistent"}
 	conf, told := h.conf()
 	if told = told && !all; told {
 		o.Helper, o.NVMLLibrary = fixture.Build(t, "cmd/gpu-preflight-nvml"), fixture.NVML(t, t.TempDir(), conf)
@@ -114,10 +123,7 @@ func (h reportedHost) judge(t *testing.T, all bool) Verdict {
 	if !told {
 		facts.NVML = *h.NVML
 	}
-	return Judge(facts, checks.Launch{
-		GPUs:  oci.GPURequest{GPU: true, Injected: true, All: true, Route: oci.RouteCDI},
-		Needs: image.FromContainer(&oci.Container{Env: h.Launch.Env}),
-	}, DefaultPolicy())
+	return facts
 }
 
 // conf is what the fake library has to say of a host whose GPUs have a fabric state; ok is false for another host.

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"gpu-preflight/checks"
 	"gpu-preflight/testdata/fixture"
 )
 
@@ -60,4 +62,29 @@ func policyKeys(prefix string, policy reflect.Value) map[string]string {
 		}
 	}
 	return keys
+}
+
+// TestStrictPolicyOfTheDocument: the block for cautious sites is read as it stands, and names checks of a launch.
+func TestStrictPolicyOfTheDocument(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(fixture.Root(), "docs", "policy.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "```toml\nunknown = ")
+	block, _, _ = strings.Cut("unknown = "+block, "```")
+	p, err := parsePolicy([]byte(block))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Unknown != "refuse" || p.Checks["gpu-row-remapping"] != SettingRefuse || len(p.Checks) < 8 {
+		t.Errorf("%+v", p)
+	}
+	for id := range p.Checks {
+		if !slices.ContainsFunc(checks.AtLaunch(nil), func(c checks.Check) bool { return c.ID == id }) {
+			t.Errorf("no launch asks %s", id)
+		}
+	}
+	if loose, err := parsePolicy([]byte(strings.ReplaceAll(block, "# gpu-ecc", "gpu-ecc"))); err != nil || loose.Checks["gpu-ecc"] != SettingRefuse {
+		t.Errorf("with gpu-ecc: %v", err)
+	}
 }

@@ -78,6 +78,6 @@ var wantProvenance = map[string]map[string]string{
 	},
 	"errors": {
 		"confirmed CUERR":   "34 222 802 804",
-		"third-party CUERR": "3 35 36 46 100 101 209 304 803 999",
+		"third-party CUERR": "3 35 36 46 100 101 209 214 304 800 803 999",
 	},
 }

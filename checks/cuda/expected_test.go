@@ -121,6 +121,8 @@ var wantErrors = map[string]string{
 	"CUDA_ERROR_NO_DEVICE, cudaErrorNoDevice: no CUDA-capable device is detected":                                                             "100",
 	"CUDA_ERROR_INVALID_DEVICE, cudaErrorInvalidDevice: invalid device ordinal":                                                               "101",
 	"CUDA_ERROR_NO_BINARY_FOR_GPU, cudaErrorNoKernelImageForDevice: no kernel image is available for execution on the device":                 "209",
+	"CUDA_ERROR_ECC_UNCORRECTABLE, cudaErrorECCUncorrectable: uncorrectable ECC error encountered":                                            "214",
+	"CUDA_ERROR_NOT_PERMITTED, cudaErrorNotPermitted: operation not permitted":                                                                "800",
 	"CUDA_ERROR_UNSUPPORTED_PTX_VERSION, cudaErrorUnsupportedPtxVersion: the provided PTX was compiled with an unsupported toolchain.":        "222",
 	"CUDA_ERROR_OPERATING_SYSTEM, cudaErrorOperatingSystem: OS call failed or operation not supported on this OS":                             "304",
 	"CUDA_ERROR_SYSTEM_NOT_READY, cudaErrorSystemNotReady: system not yet initialized":                                                        "802",

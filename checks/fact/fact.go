@@ -41,22 +41,22 @@ func (f Fact[T]) Why() string {
 // IsZero leaves facts that nobody asked for out of JSON (omitzero).
 func (f Fact[T]) IsZero() bool { return f.Source == "" && f.Unknown == "" }
 
-type known[T any] struct {
-	Value  T      `json:"value"`
-	Source string `json:"source"`
-}
-
-type unknown struct {
-	Unknown string `json:"unknown"`
-	Source  string `json:"source,omitempty"`
-}
-
-// MarshalJSON writes the two forms of a Fact.
+// MarshalJSON writes the two forms of a Fact. The frame is written by hand: a launch writes a hundred facts of a dozen
+// types, and an encoder for each type would have to be made first.
 func (f Fact[T]) MarshalJSON() ([]byte, error) {
-	if f.Known() {
-		return json.Marshal(known[T]{f.Value, f.Source})
+	if !f.Known() {
+		return framed(`{"unknown":`, f.Why())
 	}
-	return json.Marshal(unknown{f.Why(), ""})
+	value, err := json.Marshal(f.Value)
+	if err != nil {
+		return nil, err
+	}
+	return framed(`{"value":`+string(value)+`,"source":`, f.Source)
+}
+
+func framed(begin, text string) ([]byte, error) {
+	quoted, err := json.Marshal(text)
+	return append(append([]byte(begin), quoted...), '}'), err
 }
 
 // DecodeError is a fact of the wrong shape. JSON is its text, by which a reader of a larger document finds the

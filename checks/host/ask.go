@@ -9,6 +9,7 @@ import (
 type Plan struct {
 	All   bool     // every GPU, by index
 	Buses []string // these
+	Care  bool     // doctor's questions too, some of which take long
 	left  []GPU    // GPUs that were asked for and are left alone, and why
 }
 
@@ -26,12 +27,12 @@ func PlanGPUs(root string, asked []string, askAll bool) Plan {
 // (NVIDIA's driver persistence documentation). WSL and Jetson have no list of their own and always-on GPUs.
 func planGPUs(o Options, f *Facts) Plan {
 	if f.Platform.DXG.Value || f.Platform.Tegra.Value {
-		return Plan{All: true}
+		return Plan{All: true, Care: o.AskAll}
 	}
 	if !f.ProcGPUs.Known() {
-		return Plan{All: o.AskAll}
+		return Plan{All: o.AskAll, Care: o.AskAll}
 	}
-	var p Plan
+	p := Plan{Care: o.AskAll}
 	wanted := wantedGPUs(o.Asked, f.ProcGPUs.Value)
 	for i, gpu := range f.ProcGPUs.Value {
 		switch {

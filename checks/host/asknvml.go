@@ -17,6 +17,7 @@ const HelperName = "gpu-preflight-nvml"
 // askNVML asks the chosen library through the helper, which decides by itself which GPUs to ask. What was not
 // answered is filled in by finish, once it is known what was asked.
 func askNVML(ctx context.Context, o Options, c choice, n *NVML) (got answers, why string) {
+	got.care = o.AskAll
 	n.Library, n.Root = c.library(), c.root
 	if c.root == "" {
 		return got, c.why
@@ -62,21 +63,23 @@ func (o Options) ended(err error) string {
 
 // answers collects the GPUs by the keys that the helper uses.
 type answers struct {
-	keys []string
-	gpus []GPU
+	care  bool // doctor's questions were asked too
+	keys  []string
+	gpus  []*GPU
+	slots []slots // of the GPUs
 }
 
-func (a *answers) gpu(key string) *GPU {
-	i := slices.Index(a.keys, key)
-	if i < 0 {
-		i = len(a.keys)
-		a.keys = append(a.keys, key)
-		a.gpus = append(a.gpus, GPU{})
-		if bus, ok := normalBus(key); ok {
-			a.gpus[i].Bus = bus
-		}
+// at is where a GPU stands, a new one at the end.
+func (a *answers) at(key string) int {
+	if i := slices.Index(a.keys, key); i >= 0 {
+		return i
 	}
-	return &a.gpus[i]
+	gpu := &GPU{}
+	if bus, ok := normalBus(key); ok {
+		gpu.Bus = bus
+	}
+	a.keys, a.gpus, a.slots = append(a.keys, key), append(a.gpus, gpu), append(a.slots, gpu.slots(a.care))
+	return len(a.keys) - 1
 }
 
 // maxGPUs bounds how many GPUs a helper may tell of.
@@ -90,10 +93,10 @@ func (a *answers) take(n *NVML, line Line) {
 	case line.Name == "bus":
 		var bus fact.Fact[string]
 		if bus.UnmarshalJSON(line.Fact) == nil {
-			a.gpu(line.GPU).Bus, _ = normalBus(bus.Value)
+			a.gpus[a.at(line.GPU)].Bus, _ = normalBus(bus.Value)
 		}
 	default:
-		a.gpu(line.GPU).slots().fold(line)
+		a.slots[a.at(line.GPU)].fold(line)
 	}
 }
 
@@ -104,16 +107,16 @@ func (a *answers) finish(n *NVML, p Plan, why string) {
 	}
 	n.slots().rest(why)
 	for _, bus := range p.Buses {
-		a.gpu(bus)
+		a.at(bus)
 	}
-	for i := range a.gpus {
-		gpu := &a.gpus[i]
+	for i, gpu := range a.gpus {
 		left := why
 		if gpu.Handle.Known() && gpu.Handle.Value != NVMLSuccess {
 			left = fmt.Sprintf("no handle: NVML returned %d", gpu.Handle.Value)
 		}
-		gpu.slots().rest(left)
+		a.slots[i].rest(left)
+		n.GPUs = append(n.GPUs, *gpu)
 	}
-	n.GPUs = append(a.gpus, p.left...)
+	n.GPUs = append(n.GPUs, p.left...)
 	slices.SortStableFunc(n.GPUs, func(x, y GPU) int { return strings.Compare(x.Bus, y.Bus) })
 }

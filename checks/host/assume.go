@@ -134,7 +134,10 @@ func (a assumed) facts() Facts {
 		Fabric: Fabric{
 			Switches: of(0), Manager: of([]Process{}), ManagerConfig: of(map[string]string{}), SubnetManager: of([]Process{}),
 		},
-		NVML: NVML{Root: "/", Init: of(NVMLSuccess), Driver: left(a.driver), CUDA: left(a.cuda), Count: a.gpus},
+		NVML: NVML{
+			Root: "/", Init: of(NVMLSuccess), Driver: left(a.driver), CUDA: left(a.cuda), Count: a.gpus,
+			ConfCompute: of(ConfCompute{}),
+		},
 	}
 	if a.driver != "" {
 		const dir = "/usr/lib/x86_64-linux-gnu/"
@@ -163,7 +166,9 @@ func (a assumed) addGPUs(f *Facts) {
 		nodes = append(nodes, Node{fmt.Sprintf("/dev/nvidia%d", i), 195, i})
 		f.NVML.GPUs = append(f.NVML.GPUs, GPU{
 			Bus: bus, Handle: of(NVMLSuccess), Index: of(i), Minor: of(i), UUID: of(uuid),
-			Brand: left(a.brand), Capability: left(a.arch), MIG: of(MIGMode{}), Fabric: of(FabricState{State: FabricNotSupported}),
+			Brand: left(a.brand), Capability: left(a.arch), MIG: of(MIGMode{}), Instances: of([]MIGDevice{}), Fabric: of(FabricState{State: FabricNotSupported}),
+			Recovery: of(RecoveryNone), Memory: of(Memory{}), Compute: of(Compute{}), Draining: of(false),
+			Persistence: of(true), Inforom: of(NVMLSuccess), Slowdown: of(uint64(0)),
 		})
 	}
 	f.PCI, f.ProcGPUs, f.Nodes = of(pci), of(proc), of(nodes)

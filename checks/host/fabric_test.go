@@ -46,6 +46,28 @@ func TestGatherFabricManager(t *testing.T) {
 	}
 }
 
+// TestGatherSearchesForNVLSM: where the switches are not on PCI, its absence must be certain too, though the pid file
+// leads to Fabric Manager.
+func TestGatherSearchesForNVLSM(t *testing.T) {
+	o := healthy(t, 1, "gpu.0.fabric_state=2")
+	for path, content := range map[string]string{
+		"/proc/77/comm":       "nv-fabricmanage\n",
+		"/proc/77/stat":       "77 (nv-fabricmanage) S" + strings.Repeat(" 0", 18) + " 8040000 0 0\n",
+		"/proc/79/comm":       "nvidia-imex\n",
+		"/proc/79/stat":       "79 (nvidia-imex) S" + strings.Repeat(" 0", 18) + " 100 0 0\n",
+		pidFiles[commManager]: "77\n",
+	} {
+		full := filepath.Join(o.Root, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fabric := Gather(t.Context(), o).Fabric
+	if len(fabric.Manager.Value) != 1 || !fabric.SubnetManager.Known() || len(fabric.SubnetManager.Value) != 0 || len(fabric.IMEX.Value) != 1 {
+		t.Errorf("%+v", fabric)
+	}
+}
+
 func TestGatherInsideAnotherPIDNamespace(t *testing.T) {
 	o := healthy(t, 1, "")
 	path := filepath.Join(o.Root, "proc/self/ns/pid")

@@ -110,4 +110,5 @@ type Fabric struct {
 	Manager       fact.Fact[[]Process]         `json:"manager,omitzero"`        // living nv-fabricmanager processes
 	ManagerConfig fact.Fact[map[string]string] `json:"manager_config,omitzero"` // fabricmanager.cfg, FABRIC_MODE among it
 	SubnetManager fact.Fact[[]Process]         `json:"subnet_manager,omitzero"` // nvlsm
+	IMEX          fact.Fact[[]Process]         `json:"imex,omitzero"`           // nvidia-imex: shares memory between the trays of an NVLink domain
 }

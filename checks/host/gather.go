@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Root        string        // the host's top folder; empty: /. Below any other this machine's own NVML is never asked
 	Asked       []string      // GPUs asked for: bus ids, UUIDs, MIG names, indexes, minor:N; nil: all
-	AskAll      bool          // ask GPUs that are not resident too, which initialises them; search all processes
+	AskAll      bool          // ask GPUs that are not resident too, which initialises them; ask what only doctor wants; search all processes
 	Sources     []string      // files that the runtime is to mount, as it names them; nil: none are looked for
 	NVMLLibrary string        // the libnvidia-ml to load, whatever the driver roots hold
 	DriverRoot  string        // the driver root that the launch uses; chooses among known ones only
@@ -92,7 +92,7 @@ func Gather(ctx context.Context, o Options) Facts {
 	got.finish(&nvml, planGPUs(o, &f), why)
 	f.NVML = nvml
 	f.Majors, f.Uptime = t.majors(), t.uptime()
-	f.placeDaemons(t.readDaemons(f.Uptime, o.AskAll || f.hasFabric()))
+	f.placeDaemons(t.readDaemons(f.Uptime, f.daemonsThatMatter(o)...))
 	if f.stale() {
 		f.again(ctx, o, t)
 	}
@@ -103,6 +103,19 @@ func Gather(ctx context.Context, o Options) Facts {
 		readVersions(ctx, o, f.Fabric.Manager.Value)
 	}
 	return f
+}
+
+// daemonsThatMatter are those whose absence has to be certain. nvlsm serves only boards whose switches are not on PCI.
+func (f *Facts) daemonsThatMatter(o Options) []string {
+	switch {
+	case o.AskAll:
+		return []string{commManager, commSubnet, commIMEX}
+	case !f.hasFabric():
+		return nil
+	case f.Fabric.Switches.Known() && f.Fabric.Switches.Value == 0:
+		return []string{commManager, commSubnet}
+	}
+	return []string{commManager}
 }
 
 // hasFabric tells whether Fabric Manager matters here: a switch is held or may be, or a GPU has a fabric state. HGX
@@ -118,6 +131,7 @@ func (f *Facts) placeDaemons(found daemons) {
 	hidden := f.Platform.InitialPIDNamespace.Known() && !f.Platform.InitialPIDNamespace.Value
 	for comm, target := range map[string]*fact.Fact[[]Process]{
 		commManager: &f.Fabric.Manager, commSubnet: &f.Fabric.SubnetManager, commPersistenced: &f.Persistenced,
+		commIMEX: &f.Fabric.IMEX,
 	} {
 		*target = found[comm]
 		if hidden && target.Known() && len(target.Value) == 0 {
@@ -128,13 +142,13 @@ func (f *Facts) placeDaemons(found daemons) {
 
 // readHost runs the reader child.
 func readHost(ctx context.Context, o Options, f *Facts) {
-	slots := f.readerSlots()
+	wanted := f.readerSlots()
 	err := RunChild(ctx, readerChild(o), func(data []byte) {
 		if line, ok := parseLine(data); ok {
-			slots.fold(line)
+			wanted.fold(line)
 		}
 	})
-	slots.rest(o.ended(err))
+	wanted.rest(o.ended(err))
 }
 
 func readerChild(o Options, args ...string) Child {

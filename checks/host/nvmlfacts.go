@@ -28,7 +28,16 @@ type NVML struct {
 	Driver  fact.Fact[string] `json:"driver,omitzero"`  // nvmlSystemGetDriverVersion
 	CUDA    fact.Fact[string] `json:"cuda,omitzero"`    // 12.2: nvmlSystemGetCudaDriverVersion_v2, the kernel driver's own
 	Count   fact.Fact[int]    `json:"count,omitzero"`   // GPUs listed
-	GPUs    []GPU             `json:"gpus,omitempty"`   // the GPUs that were asked
+
+	ConfCompute fact.Fact[ConfCompute] `json:"conf_compute,omitzero"` // nvmlSystemGetConfComputeState
+	GPUs        []GPU                  `json:"gpus,omitempty"`        // the GPUs that were asked
+}
+
+// ConfCompute is confidential computing: whether it is on, and whether the GPUs then take work
+// (nvmlSystemGetConfComputeGpusReadyState). A driver that does not know it has it off.
+type ConfCompute struct {
+	Enabled bool `json:"enabled"`
+	Ready   bool `json:"ready"`
 }
 
 // GPU is one GPU's answers. Every field is unknown until NVML was asked for it.
@@ -45,6 +54,15 @@ type GPU struct {
 	MIG        fact.Fact[MIGMode]     `json:"mig,omitzero"`
 	Instances  fact.Fact[[]MIGDevice] `json:"instances,omitzero"`
 	Fabric     fact.Fact[FabricState] `json:"fabric,omitzero"`
+	Recovery   fact.Fact[int]         `json:"recovery,omitzero"` // what the GPU waits for: Recovery…
+	Memory     fact.Fact[Memory]      `json:"memory,omitzero"`
+	Compute    fact.Fact[Compute]     `json:"compute,omitzero"`
+	Draining   fact.Fact[bool]        `json:"draining,omitzero"` // nvmlDeviceQueryDrainState
+
+	// Asked in doctor's scope only.
+	Persistence fact.Fact[bool]   `json:"persistence,omitzero"` // nvmlDeviceGetPersistenceMode
+	Inforom     fact.Fact[int]    `json:"inforom,omitzero"`     // nvmlReturn_t of nvmlDeviceValidateInforom
+	Slowdown    fact.Fact[uint64] `json:"slowdown,omitzero"`    // nvmlClocksEventReason… bits that hold the clocks down now
 }
 
 // MIGMode is nvmlDeviceGetMigMode: current and pending.
@@ -67,6 +85,54 @@ const (
 	FabricInProgress   = 2
 	FabricCompleted    = 3
 )
+
+// What NVML says of a GPU's recovery (nvml.h, nvmlDeviceGpuRecoveryAction_t). -1 is ours: this GPU or driver does not tell.
+const (
+	RecoveryNotTold      = -1
+	RecoveryNone         = 0
+	RecoveryReset        = 1
+	RecoveryReboot       = 2
+	RecoveryDrainP2P     = 3
+	RecoveryDrainReset   = 4
+	RecoveryIMEX         = 5
+	RecoveryBusReset     = 6
+	RecoverySystemReboot = 7
+)
+
+// Memory is the state of a GPU's memory. A part is nil where this GPU or driver does not have it.
+type Memory struct {
+	Uncorrected *uint64         `json:"uncorrected,omitempty"` // volatile uncorrectable ECC errors: since the driver was loaded
+	Rows        *RowRemapping   `json:"rows,omitempty"`        // Ampere and later
+	Pages       *PageRetirement `json:"pages,omitempty"`       // before Ampere
+}
+
+// RowRemapping counts the rows that spare ones stand in for.
+type RowRemapping struct {
+	Uncorrectable uint64 `json:"uncorrectable"` // for uncorrectable errors
+	Pending       bool   `json:"pending"`       // the next reset remaps
+	Failed        bool   `json:"failed"`        // a row could not be remapped
+}
+
+// PageRetirement counts the pages of memory that are not used any more.
+type PageRetirement struct {
+	SingleBit uint64 `json:"single_bit"`
+	DoubleBit uint64 `json:"double_bit"`
+	Pending   bool   `json:"pending"` // the next reset or reload retires
+}
+
+// Compute modes (nvml.h, NVML_COMPUTEMODE_*).
+const (
+	ComputeDefault          = 0
+	ComputeProhibited       = 2
+	ComputeExclusiveProcess = 3
+)
+
+// Compute is who may use a GPU for CUDA. The processes are asked only where the mode admits one.
+type Compute struct {
+	Mode      int  `json:"mode"`
+	Processes int  `json:"processes,omitempty"` // that use the GPU for CUDA now
+	MPS       bool `json:"mps,omitempty"`       // one of them is the server of CUDA's Multi-Process Service
+}
 
 // FabricState is nvmlDeviceGetGpuFabricInfoV. Status (an nvmlReturn_t) counts only when State is FabricCompleted.
 type FabricState struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,9 +18,11 @@ const (
 	commManager      = "nv-fabricmanage"
 	commSubnet       = "nvlsm"
 	commPersistenced = "nvidia-persiste"
+	commIMEX         = "nvidia-imex"
 )
 
-// pidFiles are where the daemons of the driver's packages write their process ids.
+// pidFiles are where the daemons of the driver's packages write their process ids. nvidia-imex is only searched for:
+// it mostly runs in a container.
 var pidFiles = map[string]string{
 	commManager:      "/run/nvidia-fabricmanager/nv-fabricmanager.pid",
 	commSubnet:       "/run/nvidia-fabricmanager/nvlsm.pid",
@@ -112,12 +115,12 @@ type daemons map[string]fact.Fact[[]Process]
 
 func lostDaemons(why string) daemons {
 	lost := fact.Missing[[]Process]("/proc", why)
-	return daemons{commManager: lost, commSubnet: lost, commPersistenced: lost}
+	return daemons{commManager: lost, commSubnet: lost, commPersistenced: lost, commIMEX: lost}
 }
 
-// readDaemons finds the driver's daemons by their pid files; and, when search is set and Fabric Manager's leads to
-// no living one, by a scan of /proc (a daemon in a container has its pid file there). The scan costs 4 us a process.
-func (t tree) readDaemons(uptime fact.Fact[float64], search bool) daemons {
+// readDaemons finds the driver's daemons by their pid files; and, when the pid file of one of wanted leads to no
+// living one, by a scan of /proc (a daemon in a container has its pid file there). The scan costs 4 us a process.
+func (t tree) readDaemons(uptime fact.Fact[float64], wanted ...string) daemons {
 	if !uptime.Known() {
 		return lostDaemons("the age of a process cannot be told: " + uptime.Why())
 	}
@@ -129,7 +132,8 @@ func (t tree) readDaemons(uptime fact.Fact[float64], search bool) daemons {
 			found[comm] = fact.Missing[[]Process](path, "names no living process, and the others were not searched")
 		}
 	}
-	if search && !found[commManager].Known() {
+	found[commIMEX] = fact.Missing[[]Process]("/proc", "the processes were not searched")
+	if slices.ContainsFunc(wanted, func(comm string) bool { return !found[comm].Known() }) {
 		return t.scan(uptime)
 	}
 	return found
@@ -144,7 +148,7 @@ func (t tree) scan(uptime fact.Fact[float64]) daemons {
 	if err != nil {
 		return lostDaemons(reason(err))
 	}
-	found := map[string][]Process{commManager: {}, commSubnet: {}, commPersistenced: {}}
+	found := map[string][]Process{commManager: {}, commSubnet: {}, commPersistenced: {}, commIMEX: {}}
 	result := daemons{}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)

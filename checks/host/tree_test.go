@@ -85,7 +85,7 @@ func TestUnreadableIsUnknown(t *testing.T) {
 		"/proc/sys/kernel/osrelease":                           func(t tree) bool { return t.kernel().Known() },
 		"/usr/share/nvidia/nvswitch/fabricmanager.cfg":         func(t tree) bool { return t.managerConfig().Known() },
 		"/sys/devices/soc0/family":                             func(t tree) bool { return t.tegra().Known() },
-		"/proc/77/stat":                                        func(t tree) bool { return t.readDaemons(t.uptime(), true)[commManager].Known() },
+		"/proc/77/stat":                                        func(t tree) bool { return t.readDaemons(t.uptime(), commManager)[commManager].Known() },
 	}
 	for path, reads := range known {
 		t.Run(path, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestAbsentIsKnown(t *testing.T) {
 		"switch":  top.switches(top.pci()).Known() && top.switches(top.pci()).Value == 0,
 		"nodes":   top.nodes().Known() && len(top.nodes().Value) == 0,
 		"config":  top.managerConfig().Known() && len(top.managerConfig().Value) == 0,
-		"manager": top.readDaemons(top.uptime(), true)[commManager].Known(),
+		"manager": top.readDaemons(top.uptime(), commManager)[commManager].Known(),
 		"tegra":   top.tegra().Known() && !top.tegra().Value,
 		"library": top.libraries().Known() && len(top.libraries().Value) == 0,
 	} {

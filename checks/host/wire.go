@@ -114,15 +114,20 @@ func (f *Facts) readerSlots() slots {
 
 // nvmlSlots are the facts of NVML about the host.
 func (n *NVML) slots() slots {
-	return slots{"init": &n.Init, "driver": &n.Driver, "cuda": &n.CUDA, "count": &n.Count}
+	return slots{"init": &n.Init, "driver": &n.Driver, "cuda": &n.CUDA, "count": &n.Count, "conf_compute": &n.ConfCompute}
 }
 
-// slots are the facts of NVML about one GPU.
-func (g *GPU) slots() slots {
-	return slots{
+// slots are the facts of NVML about one GPU; care adds those of doctor's scope.
+func (g *GPU) slots(care bool) slots {
+	s := slots{
 		"handle": &g.Handle, "index": &g.Index, "minor": &g.Minor, "uuid": &g.UUID, "name": &g.Name,
 		"brand": &g.Brand, "capability": &g.Capability, "mig": &g.MIG, "instances": &g.Instances, "fabric": &g.Fabric,
+		"recovery": &g.Recovery, "memory": &g.Memory, "compute": &g.Compute, "draining": &g.Draining,
 	}
+	if care {
+		s["persistence"], s["inforom"], s["slowdown"] = &g.Persistence, &g.Inforom, &g.Slowdown
+	}
+	return s
 }
 
 // fold puts a fact where it belongs. A name that nobody knows and a value of the wrong type change nothing:

@@ -22,9 +22,17 @@
  *   gpu.I.fabric_state, gpu.I.fabric_status, gpu.I.fabric_health    numbers; without a state: code 3
  *   gpu.I.fabric_code=CODE             what the fabric call returns
  *   fabric_version=2|3     the newest structure that the versioned fabric call takes (3)
+ *   cc=0|1, cc_ready=0|1   confidential computing is on (0), and its GPUs take work (0)
+ *   gpu.I.field.N=NUMBER               the field value N of nvmlDeviceGetFieldValues; without it: code 3 in the field
+ *   gpu.I.field_code.N=CODE            that code
+ *   gpu.I.fields_code=CODE             what the call itself returns (0)
+ *   gpu.I.compute_mode=N (0), gpu.I.processes=N (0) that use CUDA, with pids from 5001 on
+ *   process_name=TEXT      nvmlSystemGetProcessName (/usr/bin/python3)
+ *   gpu.I.drain=0|1        being drained (0)
+ *   gpu.I.persistence=0|1 (1), gpu.I.slowdown=BITS (0), gpu.I.inforom=CODE (0)
  *   gpu.I.KEY may be written gpu.*.KEY for all GPUs; a GPU's own line comes first.
  *
- * Left out by definitions: -DOLD_DRIVER the fabric and MIG calls (before 450), -DNO_FABRIC_V the versioned fabric
+ * Left out by definitions: -DOLD_DRIVER the fabric, MIG and health calls (before 450), -DNO_FABRIC_V the versioned fabric
  * call (before 550), -DNO_BUS_ID the handle by bus id, -DNO_INIT every nvmlInit.
  */
 #define _GNU_SOURCE
@@ -374,4 +382,120 @@ int nvmlDeviceGetGpuFabricInfoV(struct device *device, struct fabric_v *info)
 	return fabric_code(device);
 }
 #endif
+#endif
+
+/* The health of a GPU: fields, compute mode, drain state, and what doctor asks. */
+#ifndef OLD_DRIVER
+int nvmlSystemGetConfComputeState(unsigned int state[3])
+{
+	state[0] = state[2] = 0; /* environment, developer tools */
+	state[1] = (unsigned int)number("cc", 0);
+	return OK;
+}
+
+int nvmlSystemGetConfComputeGpusReadyState(unsigned int *ready)
+{
+	*ready = (unsigned int)number("cc_ready", 0);
+	return OK;
+}
+
+struct field {
+	unsigned int id, scope;
+	long long time, latency;
+	int type, code;
+	union {
+		unsigned int word;
+		unsigned long long wide;
+	} value;
+};
+
+static int tells_fields(void) /* looking each one up in vain costs more than all else that is asked of a GPU */
+{
+	static int told = -1;
+	load();
+	for (int i = 0; told < 1 && i < lines; i++)
+		told = strstr(keys[i], ".field") != NULL;
+	return told > 0;
+}
+
+int nvmlDeviceGetFieldValues(struct device *device, int count, struct field *fields)
+{
+	if (!tells_fields()) {
+		for (int i = 0; i < count; i++)
+			fields[i].code = NOT_SUPPORTED;
+		return OK;
+	}
+	for (int i = 0; i < count; i++) {
+		char key[32], code[32];
+		snprintf(key, sizeof key, "field.%u", fields[i].id);
+		snprintf(code, sizeof code, "field_code.%u", fields[i].id);
+		const char *value = gpu_text(device->index, key, NULL);
+		fields[i].type = 1; /* unsigned int */
+		fields[i].value.wide = 0;
+		fields[i].value.word = value ? (unsigned int)strtoul(value, NULL, 0) : 0;
+		fields[i].code = gpu_number(device->index, code, value ? OK : NOT_SUPPORTED);
+	}
+	return gpu_number(device->index, "fields_code", OK);
+}
+
+int nvmlDeviceGetComputeMode(struct device *device, int *mode)
+{
+	*mode = gpu_number(device->index, "compute_mode", 0);
+	return OK;
+}
+
+struct process {
+	unsigned int pid;
+	unsigned long long used;
+	unsigned int gi, ci;
+};
+
+int nvmlDeviceGetComputeRunningProcesses_v3(struct device *device, unsigned int *count, struct process *list)
+{
+	unsigned int there = (unsigned int)gpu_number(device->index, "processes", 0), room = *count;
+	*count = there;
+	if (there > room)
+		return TOO_SMALL;
+	for (unsigned int i = 0; i < there; i++)
+		list[i] = (struct process){.pid = 5001 + i};
+	return OK;
+}
+
+/* Callers look it up by its first name, and take the newest that is there. */
+int nvmlDeviceGetComputeRunningProcesses(struct device *device, unsigned int *count, struct process *list)
+{
+	return nvmlDeviceGetComputeRunningProcesses_v3(device, count, list);
+}
+
+int nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int length)
+{
+	(void)pid;
+	return copy(name, length, text("process_name", "/usr/bin/python3"));
+}
+
+int nvmlDeviceQueryDrainState(struct pci_info *info, int *state)
+{
+	char bus[32];
+	snprintf(bus, sizeof bus, "%04x:%02x:%02x.0", info->domain, info->bus, info->device);
+	for (int i = 0; i < gpu_count(); i++)
+		if (!strcasecmp(bus, bus_of(i))) {
+			*state = gpu_number(i, "drain", 0);
+			return OK;
+		}
+	return INVALID;
+}
+
+int nvmlDeviceGetPersistenceMode(struct device *device, int *mode)
+{
+	*mode = gpu_number(device->index, "persistence", 1);
+	return OK;
+}
+
+int nvmlDeviceGetCurrentClocksEventReasons(struct device *device, unsigned long long *reasons)
+{
+	*reasons = (unsigned long long)gpu_number(device->index, "slowdown", 0);
+	return OK;
+}
+
+int nvmlDeviceValidateInforom(struct device *device) { return gpu_number(device->index, "inforom", OK); }
 #endif

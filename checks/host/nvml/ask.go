@@ -19,12 +19,21 @@ type asker struct {
 	lib     nvml.Interface
 	out     *host.Emitter
 	symbols map[string]bool // what was looked up
+	devices *devices        // that gave a handle
+}
+
+type devices struct{ list []keyed }
+
+// keyed is a GPU under the key that it is told by.
+type keyed struct {
+	key    string
+	device nvml.Device
 }
 
 // Ask loads the library, starts NVML and tells what it says of the host; then it asks plan which GPUs to ask, and
 // tells what it says of each. nvmlInit initialises no GPU; the handle call does.
 func Ask(library string, plan func() host.Plan, out *host.Emitter) {
-	a := asker{lib: nvml.New(nvml.WithLibraryPath(library)), out: out, symbols: map[string]bool{}}
+	a := asker{lib: nvml.New(nvml.WithLibraryPath(library)), out: out, symbols: map[string]bool{}, devices: &devices{}}
 	code := a.lib.Init()
 	out.Emit("", "init", fact.Of(int(code), "nvmlInit_v2"))
 	if code != nvml.SUCCESS {
@@ -33,6 +42,7 @@ func Ask(library string, plan func() host.Plan, out *host.Emitter) {
 	out.Emit("", "driver", ask(a, "nvmlSystemGetDriverVersion", a.lib.SystemGetDriverVersion))
 	out.Emit("", "cuda", a.cuda())
 	out.Emit("", "count", ask(a, "nvmlDeviceGetCount_v2", a.lib.DeviceGetCount))
+	out.Emit("", "conf_compute", a.confCompute())
 	out.Flush() // a library that crashes on a GPU takes what waits along
 	wanted := plan()
 	for _, bus := range wanted.Buses {
@@ -40,6 +50,10 @@ func Ask(library string, plan func() host.Plan, out *host.Emitter) {
 	}
 	if wanted.All {
 		a.everyOne()
+	}
+	if wanted.Care {
+		out.Flush()
+		a.care()
 	}
 }
 
@@ -89,6 +103,7 @@ func (a asker) cuda() fact.Fact[string] {
 
 func (a asker) byBus(bus string) {
 	const symbol = "nvmlDeviceGetHandleByPciBusId_v2"
+	a.out.Emit(bus, "draining", a.draining(bus))
 	if !a.has(symbol) {
 		a.out.Emit(bus, "handle", fact.Missing[int](symbol, "this library does not have it"))
 		return
@@ -110,7 +125,9 @@ func (a asker) everyOne() {
 		key := "#" + strconv.Itoa(i)
 		device, code := a.lib.DeviceGetHandleByIndex(i)
 		if code == nvml.SUCCESS {
-			a.out.Emit(key, "bus", a.bus(device))
+			bus := a.bus(device)
+			a.out.Emit(key, "bus", bus)
+			a.out.Emit(key, "draining", a.draining(bus.Value))
 		}
 		a.device(key, symbol, device, code)
 	}
@@ -121,6 +138,13 @@ func (a asker) bus(device nvml.Device) fact.Fact[string] {
 		info, code := device.GetPciInfo()
 		return text(info.BusId[:]), code
 	})
+}
+
+// parseBus fills in the parts of an address that NVML reads: 0000:17:00.0, with four digits before the first colon or
+// eight.
+func parseBus(bus string, into *nvml.PciInfo) bool {
+	n, err := fmt.Sscanf(bus, "%x:%x:%x.", &into.Domain, &into.Bus, &into.Device)
+	return err == nil && n == 3
 }
 
 // text is a C string in an array.
@@ -158,6 +182,11 @@ func (a asker) device(key, symbol string, device nvml.Device, code nvml.Return) 
 	emit("mig", mig)
 	emit("instances", a.instances(device, mig))
 	emit("fabric", a.fabric(device))
+	memory, recovery := a.health(device)
+	emit("memory", memory)
+	emit("recovery", recovery)
+	emit("compute", a.compute(device))
+	a.devices.list = append(a.devices.list, keyed{key, device})
 }
 
 // brands are NVML's words (nvml.h, NVML_BRAND_*) by number.
