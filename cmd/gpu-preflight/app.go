@@ -30,6 +30,9 @@ func exitCode(err error, stderr io.Writer) int {
 	case errors.Is(err, errRefused):
 		return exitRefused
 	}
+	if code, ok := errors.AsType[nagiosCode](err); ok {
+		return int(code)
+	}
 	_, _ = fmt.Fprintln(stderr, "gpu-preflight:", err)
 	return exitUsage
 }
@@ -129,16 +132,19 @@ func global(c *cli.Context, flag string) string {
 	return value
 }
 
-// format is the form of the output; json or text are what every command knows.
-func format(c *cli.Context) (string, error) {
-	switch value, set := given(c, "format"); {
+// format is the form of the output; text and json are what every command knows.
+func format(c *cli.Context) (string, error) { return formatOf(c, "text", "json") }
+
+func formatOf(c *cli.Context, known ...string) (string, error) {
+	value, set := given(c, "format")
+	switch {
 	case !set:
-		return "text", nil
-	case value == "text" || value == "json":
+		return known[0], nil
+	case slices.Contains(known, value):
 		return value, nil
-	default:
-		return "", wrongUsage(c, "--format %q: the formats are text and json", value)
 	}
+	last := len(known) - 1
+	return "", wrongUsage(c, "--format %q: the formats are %s and %s", value, strings.Join(known[:last], ", "), known[last])
 }
 
 // policy reads the policy in force. A broken one is an error here; a file named with --config has to be there.

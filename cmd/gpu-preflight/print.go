@@ -15,16 +15,11 @@ import (
 func (j judged) answer(c *cli.Context, form string) error {
 	r := j.report()
 	r.Host.Root = global(c, "root")
-	var err error
-	if form == "json" {
-		err = report.JSON(c.App.Writer, r)
-	} else {
-		err = report.Text(c.App.Writer, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
+	err := report.Write(c.App.Writer, form, c.Command.Name, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
+	if err != nil {
+		return err
 	}
-	if err == nil && j.verdict.Verdict == hook.Refuse {
-		err = errRefused
-	}
-	return err
+	return ended(form, r)
 }
 
 func color(c *cli.Context) bool {

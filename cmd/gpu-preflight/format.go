@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"gpu-preflight/checks/report"
+	"gpu-preflight/hook"
+)
+
+// reportFlag is --format of the commands that print a report.
+func reportFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "format", Usage: "`text`, json, or for a monitor: prometheus, npd, nagios, nfd", Category: "everywhere:",
+	}
+}
+
+// nagiosCode ends a command in an exit code of Nagios, after the line that says why.
+type nagiosCode int
+
+func (n nagiosCode) Error() string { return "nagios code " + strconv.Itoa(int(n)) }
+
+// reporting gives a command that prints a report its format. Nagios is told on stdout, and in its own code, that
+// there is no report.
+func reporting(action func(*cli.Context, string) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		form, err := formatOf(c, report.Formats...)
+		if err != nil {
+			return err
+		}
+		err = action(c, form)
+		if form != "nagios" || err == nil || errors.As(err, new(nagiosCode)) {
+			return err
+		}
+		_, _ = fmt.Fprint(c.App.Writer, report.NagiosError(c.Command.Name, err))
+		return nagiosCode(report.NagiosUnknown)
+	}
+}
+
+// ended is how a command ends that has printed a report: refused or not, and in Nagios's own codes where it asks.
+func ended(form string, r report.Report) error {
+	switch {
+	case form == "nagios" && report.NagiosCode(r) != report.NagiosOK:
+		return nagiosCode(report.NagiosCode(r))
+	case form != "nagios" && r.Verdict == hook.Refuse:
+		return errRefused
+	}
+	return nil
+}
