@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"gpu-preflight/checks/host"
+)
+
+// What brings the driver onto a host, as Plan.By says it.
+const (
+	apt          = "apt"
+	dnf          = "dnf"
+	zypper       = "zypper"
+	gke          = "gke"
+	bottlerocket = "bottlerocket"
+	talos        = "talos"
+	flatcar      = "flatcar"
+	nixos        = "nixos"
+	operator     = "gpu-operator"
+	wsl          = "wsl"
+	jetson       = "jetson"
+	vgpu         = "vgpu"
+	container    = "container"
+	unknown      = "unknown"
+)
+
+// byID are the systems by the ID of os-release(5), where the version does not matter.
+var byID = map[string]string{
+	"ubuntu": apt, "debian": apt, "rhel": dnf, "centos": dnf, "rocky": dnf, "almalinux": dnf, "ol": dnf, "fedora": dnf, "amzn": dnf,
+	"sles": zypper, "opensuse-leap": zypper, "cos": gke, "bottlerocket": bottlerocket, "talos": talos, "flatcar": flatcar, "nixos": nixos,
+}
+
+// withoutDnf are the releases of the above that have no dnf with NVIDIA's module streams.
+var withoutDnf = []string{"rhel 7", "centos 7", "ol 7", "amzn 2"}
+
+// broughtBy tells what brings the driver. Platforms whose driver is not this system's come before the system.
+func (v hostView) broughtBy() string {
+	p, os := v.facts.Platform, v.facts.OS.Value
+	switch {
+	case p.DXG.Value:
+		return wsl
+	case p.Tegra.Value:
+		return jetson
+	case slices.ContainsFunc(v.gpus, gpu.virtual):
+		return vgpu
+	case p.InitialPIDNamespace.Known() && !p.InitialPIDNamespace.Value:
+		return container
+	case slices.ContainsFunc(v.facts.Libraries.Value, func(l host.Library) bool { return l.Root == "/run/nvidia/driver" }) || v.facts.NVML.Root == "/run/nvidia/driver":
+		return operator
+	}
+	by, ok := byID[os.ID]
+	release := os.ID + " " + major(os.VersionID)
+	if !ok || slices.Contains(withoutDnf, release) {
+		return unknown
+	}
+	return by
+}
+
+// virtual tells a GPU of NVIDIA's virtual GPU software, by NVML's brand.
+func (g gpu) virtual() bool {
+	return slices.Contains([]string{"NVIDIA_VAPPS", "NVIDIA_VPC", "NVIDIA_VCS", "NVIDIA_VWS", "NVIDIA_CLOUD_GAMING", "GRID"}, g.brand)
+}
+
+func major(version string) string {
+	first, _, _ := strings.Cut(version, ".")
+	return first
+}
+
+// osName is ID and version, without quotes and blanks of a file that is not ours.
+func osName(os host.OS) string { return strings.TrimSpace(os.ID + " " + os.VersionID) }
+
+// fabricNeed is what joins the GPUs of a host by NVLink switches.
+type fabricNeed struct {
+	generation string // of cuda.FabricSystem; empty: none
+	manager    bool   // Fabric Manager runs here
+	subnet     bool   // and nvlsm
+	imex       bool   // nvidia-imex, the switches are elsewhere
+}
+
+// fabric sorts the host into the systems of the Fabric Manager user guide. HGX B200 and B300 have no switch on PCI: the
+// eight GPUs of the board tell them, or a manager that is installed.
+func (v hostView) fabric() fabricNeed {
+	f := v.facts.Fabric
+	installed := len(f.Manager.Value)+len(f.SubnetManager.Value)+len(f.ManagerConfig.Value) > 0
+	boards := 0
+	for _, g := range v.gpus {
+		words := strings.Fields(g.name)
+		switch {
+		case slices.ContainsFunc(words, func(w string) bool { return w == "GB200" || w == "GB300" }):
+			return fabricNeed{generation: "NVL72", imex: true}
+		case slices.ContainsFunc(words, func(w string) bool { return w == "B100" || w == "B200" || w == "B300" }):
+			boards++
+		}
+	}
+	switch {
+	case boards >= 8 || boards > 0 && installed:
+		return fabricNeed{generation: "4", manager: true, subnet: true}
+	case f.Switches.Value > 0 && slices.ContainsFunc(v.gpus, func(g gpu) bool { return g.arch.Name == "Hopper" }):
+		return fabricNeed{generation: "3", manager: true}
+	case f.Switches.Value > 0:
+		return fabricNeed{generation: "2", manager: true}
+	}
+	return fabricNeed{}
+}

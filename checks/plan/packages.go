@@ -1,0 +1,176 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+)
+
+// version is the version of the module that was just installed, for a shell: Fabric Manager has to be of the same.
+const version = `"$(modinfo -F version nvidia)"`
+
+// From branch 590 the names of packages in NVIDIA's repositories for Debian and Ubuntu carry no branch, and a package
+// pins it.
+// https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/ (recent updates, version locking)
+const unsuffixed = 590
+
+// From branch 580 Fabric Manager and its like carry no branch there.
+// https://github.com/NVIDIA/gpu-driver-container
+const fabricUnsuffixed = 580
+
+// apt is Ubuntu's archive, or NVIDIA's repository. Debian's archive has one branch a release, so it is NVIDIA's there.
+func (w way) apt() tool {
+	debian := w.facts.OS.Value.ID == "debian"
+	nvidia := debian || w.software.Origin == NVIDIA || w.fabric().subnet
+	var t tool
+	var first []string
+	switch {
+	case !nvidia:
+		t.names = []string{"nvidia-driver-" + w.number() + w.serverSuffix() + w.openSuffix()}
+	case debian || w.branch >= unsuffixed:
+		first = []string{"nvidia-driver-pinning-" + w.number()}
+		t.names = []string{w.meta()}
+	default:
+		t.names = []string{w.meta() + "-" + w.number()}
+	}
+	if nvidia && w.software.Origin != NVIDIA {
+		t.source = []Step{{"Add NVIDIA's repository for " + osName(w.facts.OS.Value), w.whyNVIDIA(debian), []string{"apt-get install ./cuda-keyring_*_all.deb"}}}
+	}
+	t.names = append(first, t.names...)
+	for _, name := range t.names { // the pin first, or it does not hold for the driver
+		t.driver = append(t.driver, "apt-get install "+name)
+	}
+	fabric := w.fabricPackages(nvidia && w.branch >= fabricUnsuffixed)
+	for _, name := range fabric {
+		t.fabric = append(t.fabric, "apt-get install "+name+`="$(modinfo -F version nvidia)*"`)
+	}
+	t.names = append(t.names, fabric...)
+	if w.fabric().subnet {
+		t.fabric = append(t.fabric, "apt-get install nvlsm infiniband-diags")
+		t.names = append(t.names, "nvlsm", "infiniband-diags")
+	}
+	t.look = []string{"apt-get update", "apt-cache policy " + strings.Join(t.names, " ")}
+	t.free = []string{"apt-mark unhold $(apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers')"}
+	if len(w.software.Held) == 0 && w.software.Packages.Known() {
+		t.free = nil
+	}
+	t.purge = w.installed("apt-get purge --autoremove", `dpkg-query -W -f '${Package}\n' 'nvidia-*' 'libnvidia-*' 'linux-modules-nvidia-*' 'linux-objects-nvidia-*' 'linux-signatures-nvidia-*' 'cuda-drivers*' 'xserver-xorg-video-nvidia*' | grep -vE 'container|docker'`)
+	t.build = []string{"apt-get install linux-headers-$(uname -r)"}
+	t.hold = []string{"apt-mark hold " + strings.Join(t.names, " ")}
+	return t
+}
+
+func (w way) whyNVIDIA(debian bool) string {
+	if debian {
+		return "Debian's archive has one branch a release; the package cuda-keyring of NVIDIA's download page brings the repository"
+	}
+	return "nvlsm is in that repository only, and one origin has to bring all of the driver; the package cuda-keyring of NVIDIA's download page brings it"
+}
+
+// serverSuffix is the branch for hosts without a display, which a container host is where nothing else is known.
+func (w way) serverSuffix() string {
+	if w.software.Desktop {
+		return ""
+	}
+	return "-server"
+}
+
+func (w way) openSuffix() string {
+	if w.open {
+		return "-open"
+	}
+	return ""
+}
+
+// meta is NVIDIA's metapackage of the whole driver.
+func (w way) meta() string {
+	if w.open {
+		return "nvidia-open"
+	}
+	return "cuda-drivers"
+}
+
+func (w way) fabricPackages(plain bool) []string {
+	suffix := "-" + w.number()
+	if plain {
+		suffix = ""
+	}
+	switch need := w.fabric(); {
+	case need.manager:
+		return []string{"nvidia-fabricmanager" + suffix}
+	case need.imex:
+		return []string{"nvidia-imex" + suffix}
+	}
+	return nil
+}
+
+// dnf is NVIDIA's repository: module streams up to RHEL 9 and on Amazon Linux, a version lock from RHEL 10 and on
+// Fedora. https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/620/kernel-modules.html
+func (w way) dnf() tool {
+	os := w.facts.OS.Value
+	release, _ := strconv.Atoi(major(os.VersionID))
+	streams := os.ID != "fedora" && release < 10 || os.ID == "amzn"
+	t := tool{
+		names: []string{w.meta()},
+		purge: w.installed("dnf remove", `rpm -qa --qf '%{NAME}\n' | grep -E '^(kmod-nvidia|nvidia-|libnvidia-|cuda-drivers|dkms-nvidia|xorg-x11-nvidia|akmod-nvidia)' | grep -vE 'container|docker'`),
+		build: []string{"dnf install kernel-devel-$(uname -r) kernel-headers"},
+	}
+	lock := "dnf versionlock '*nvidia*" + w.number() + "*'"
+	if os.ID == "fedora" {
+		lock = "dnf versionlock add '*nvidia*" + w.number() + "*'"
+	}
+	if streams {
+		stream := "nvidia-driver:" + w.number() + map[bool]string{true: "-open", false: "-dkms"}[w.open]
+		t.look = []string{"dnf module list nvidia-driver"}
+		t.driver = []string{"dnf module reset nvidia-driver", "dnf module enable " + stream, "dnf install " + t.names[0]}
+	} else {
+		t.look = []string{"dnf --showduplicates list " + t.names[0]}
+		t.free = []string{"dnf versionlock delete '*nvidia*'"}
+		t.driver = []string{"dnf install 'dnf-command(versionlock)'", lock, "dnf install " + t.names[0]}
+	}
+	fabric := w.fabricPackages(true)
+	if w.fabric().manager && w.branch < fabricUnsuffixed {
+		fabric = []string{"nvidia-fabric-manager"}
+	}
+	for _, name := range fabric {
+		t.fabric = append(t.fabric, "dnf install "+name+"-"+version)
+	}
+	t.names = append(t.names, fabric...)
+	if w.fabric().subnet {
+		t.fabric = append(t.fabric, "dnf install nvlsm infiniband-diags")
+		t.names = append(t.names, "nvlsm", "infiniband-diags")
+	}
+	t.hold = []string{"dnf install 'dnf-command(versionlock)'", lock}
+	if os.ID == "amzn" {
+		t.source = []Step{eks}
+	}
+	return t
+}
+
+// eks stands before what is done on Amazon Linux by hand.
+var eks = Step{"On a node of EKS: stop here", "its image brings the driver; move the node group to a release of the accelerated AMI whose notes name the branch", []string{
+	"aws eks update-nodegroup-version --cluster-name CLUSTER --nodegroup-name GROUP",
+}}
+
+// zypper is NVIDIA's repository. A version below the next number keeps the branch, whether names carry it or not.
+func (w way) zypper() tool {
+	next := strconv.Itoa(w.branch + 1)
+	t := tool{
+		names: []string{w.meta()},
+		look:  []string{"zypper refresh", "zypper search -s " + w.meta()},
+		free:  []string{"zypper locks", "zypper removelock 'nvidia*'"},
+		purge: w.installed("zypper remove --clean-deps", `rpm -qa --qf '%{NAME}\n' | grep -E '^(nvidia-|libnvidia-|cuda-drivers|kernel-firmware-nvidia|x11-video-nvidia)' | grep -vE 'container|docker'`),
+		build: []string{"zypper install kernel-default-devel"},
+		hold:  []string{"zypper addlock '" + w.meta() + ">=" + next + "'"},
+	}
+	t.driver = []string{"zypper install '" + w.meta() + "<" + next + "'"}
+	fabric := w.fabricPackages(true)
+	for _, name := range fabric {
+		t.fabric = append(t.fabric, "zypper install "+name+"="+version)
+	}
+	t.names = append(t.names, fabric...)
+	if w.fabric().subnet {
+		t.fabric = append(t.fabric, "zypper install nvlsm infiniband-diags")
+		t.names = append(t.names, "nvlsm", "infiniband-diags")
+	}
+	return t
+}

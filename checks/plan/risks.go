@@ -1,0 +1,54 @@
+package plan
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gpu-preflight/checks/cuda"
+)
+
+// risks are named from the gravest down.
+func (w way) risks(c choice) []Risk {
+	var risks []Risk
+	add := func(holds bool, id, what string) {
+		if holds {
+			risks = append(risks, Risk{id, what})
+		}
+	}
+	packages := slices.Contains([]string{apt, dnf, zypper}, w.by)
+	row, _ := cuda.Lifecycle(w.branch)
+	add(w.by != container && w.by != jetson, "running-jobs", "every job on this host's GPUs ends, and the host is away while it reboots")
+	add(len(c.left) > 0, "gpu-left-behind", "CUDA "+w.target.CUDA.String()+" has no code for "+archs(c.left)+": give such a job the other GPUs")
+	add(!w.driver.IsZero() && w.driver.Branch() > w.branch, "downgrade", "driver "+w.driver.String()+" is newer: what was built for its CUDA may not start any more")
+	add(row.EOL(), "end-of-life", "branch "+w.number()+" gets no fixes any more (end of life "+row.EndOfLife+"), not for its security either")
+	add(row.Support == cuda.SupportUnknown || row.Type == cuda.NFB || row.Type == "", "new-feature-branch", "branch "+w.number()+" is not known as a long term or production branch: its life is short")
+	add(packages && w.by == apt && row.EOL() && w.software.Origin != NVIDIA, "transitional-packages", "the archive turns packages of ended branches into ones that pull a newer branch: read the version that apt shows, not the name")
+	flavor := w.facts.Driver.Flavor.Value
+	add(flavor != "" && flavor != modulesName(w.open), "flavor-switch", "the "+flavor+" kernel modules are loaded now, the "+modulesName(w.open)+" ones come: packages of both must not stay side by side, and options of modprobe.d may mean nothing to the new ones")
+	add(w.fabric().manager, "fabric-version", "Fabric Manager has to be of the driver's version to the last digit; a purge takes fabricmanager.cfg along: keep your own settings (FABRIC_MODE)")
+	add(w.fabric().imex, "fabric-version", "nvidia-imex has to be of the driver's version, and of one version on every node of an IMEX domain")
+	if !packages {
+		return risks
+	}
+	add(!w.software.SecureBoot.Known() || w.software.SecureBoot.Value, "secure-boot", "with Secure Boot on (mokutil --sb-state) a module that DKMS builds loads only when its key is enrolled (mokutil --import, then the blue screen at boot)"+w.prebuilt())
+	add(true, "kernel-headers", "DKMS builds the module for kernels whose headers are installed; a newer kernel than the one that runs boots without it")
+	add(true, "held-packages", "held or locked packages keep old parts"+named(w.software.Held))
+	add(w.by == apt, "unattended-upgrades", "unattended upgrades may change driver or kernel in between; afterwards they may not touch it (the hold)")
+	add(w.by == apt && w.software.Origin == "", "mixed-origins", "see that one repository brings all packages (apt-cache policy): the distribution's and NVIDIA's have like names")
+	return risks
+}
+
+func (w way) prebuilt() string {
+	if w.by != apt || w.software.Origin == NVIDIA || w.facts.OS.Value.ID != "ubuntu" {
+		return ""
+	}
+	return "; Ubuntu's signed linux-modules-nvidia-" + strconv.Itoa(w.branch) + w.serverSuffix() + w.openSuffix() + "-$(uname -r) needs none"
+}
+
+func named(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
+}

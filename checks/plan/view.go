@@ -1,0 +1,139 @@
+package plan
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gpu-preflight/checks/cuda"
+	"gpu-preflight/checks/host"
+)
+
+// The words of host.Driver.Flavor.
+const (
+	openModules        = "open"
+	proprietaryModules = "proprietary"
+)
+
+// hostView is what a plan needs of the facts, joined.
+type hostView struct {
+	facts    host.Facts
+	software Software
+	gpus     []gpu
+	driver   cuda.Driver  // loaded; zero: none, or not known
+	cuda     cuda.Version // what it gives; zero: not known
+	by       string
+}
+
+// gpu is one GPU that a driver of this host would serve.
+type gpu struct {
+	bus, device, name, brand string
+	arch                     cuda.ArchRow // zero: not known
+	open, proprietary        bool         // the only kernel modules that drive it
+	driven                   bool         // NVML lists it: what is loaded drives it, whatever a table says
+}
+
+func view(f host.Facts, software Software) hostView {
+	v := hostView{facts: f, software: software, gpus: gpusOf(f)}
+	v.by = v.broughtBy()
+	for _, text := range []string{f.NVML.Driver.Value, f.Driver.Version.Value} {
+		if d, err := cuda.ParseDriver(text); err == nil {
+			v.driver = d
+		}
+	}
+	if said, err := cuda.ParseVersion(f.NVML.CUDA.Value); err == nil {
+		v.cuda = said
+	} else if row, ok := cuda.MaxCUDA(v.driver.Branch()); ok && v.by != wsl { // WSL's numbers are Windows' own
+		v.cuda = row.Version
+	}
+	return v
+}
+
+// gpusOf joins what PCI, the driver and NVML say of each GPU, in the order of the bus. GPUs that are given to virtual
+// machines are not this driver's.
+func gpusOf(f host.Facts) []gpu {
+	var all []gpu
+	at := func(bus string) *gpu {
+		bus = strings.ToLower(bus)
+		if len(bus) == len("00000000:17:00.0") { // NVML's form
+			bus = bus[4:]
+		}
+		i := slices.IndexFunc(all, func(g gpu) bool { return g.bus == bus && bus != "" })
+		if i < 0 {
+			all = append(all, gpu{bus: bus})
+			i = len(all) - 1
+		}
+		return &all[i]
+	}
+	capability := map[string]string{}
+	for _, p := range f.PCI.Value {
+		if strings.HasPrefix(p.Class, "03") && !p.Virtual && p.Driver != "vfio-pci" {
+			g := at(p.Bus)
+			g.device = p.Device
+			if chip, ok := cuda.Chip(p.Device); ok {
+				capability[g.bus] = chip.CC
+			}
+		}
+	}
+	for _, p := range f.ProcGPUs.Value {
+		at(p.Bus).name = p.Model
+	}
+	for _, n := range f.NVML.GPUs {
+		g := at(n.Bus)
+		g.brand, g.driven = n.Brand.Value, n.UUID.Known() || n.Name.Known()
+		if n.Name.Value != "" {
+			g.name = n.Name.Value
+		}
+		if n.Capability.Known() {
+			capability[g.bus] = n.Capability.Value
+		}
+	}
+	slices.SortStableFunc(all, func(a, b gpu) int { return strings.Compare(a.bus, b.bus) })
+	for i := range all {
+		all[i].fill(capability[all[i].bus])
+	}
+	return all
+}
+
+// fill adds what the tables know. Maxwell, Pascal and Volta have no open kernel modules; Grace Hopper, Blackwell and
+// later have no others.
+// https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/kernel-modules.html
+func (g *gpu) fill(capability string) {
+	g.arch, _ = cuda.Arch(capability)
+	if id, err := strconv.ParseUint(g.device, 16, 16); err == nil && g.name == "" {
+		row, _ := cuda.FabricGPU(uint16(id))
+		g.name = row.Name
+	}
+	major, minor, _ := strings.Cut(capability, ".")
+	m, err := strconv.Atoi(major)
+	switch {
+	case err != nil:
+	case strings.Contains(g.name, "GH200"):
+		g.open, g.arch.Name = true, "Grace Hopper"
+	case m >= 10:
+		g.open = true
+	case m < 7 || m == 7 && minor < "5":
+		g.proprietary = true
+	}
+}
+
+// String names the GPU for a person.
+func (g gpu) String() string {
+	switch {
+	case g.name != "" && g.arch.Name != "":
+		return g.name + " (" + g.arch.Name + ")"
+	case g.name != "":
+		return g.name
+	case g.arch.Name != "":
+		return g.arch.Name + " GPU (10de:" + g.device + ")"
+	}
+	return "GPU 10de:" + g.device
+}
+
+func (v hostView) names() []string {
+	var names []string
+	for _, g := range v.gpus {
+		names = append(names, g.String())
+	}
+	return names
+}
