@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"gpu-preflight/checks/cuda"
+	"gpu-preflight/oci/image"
 )
 
 // The CUDA toolkit of the image compiles for a range of GPU architectures. A GPU newer than the toolkit runs
@@ -68,10 +69,25 @@ func (f Facts) imageCUDA() (version cuda.Version, exact, ok bool) {
 	if v, err := cuda.ParseVersion(declared.CUDAVersion); err == nil {
 		return v, true, true
 	}
+	v, ok := requiredCUDA(declared)
+	return v, false, ok
+}
+
+func requiredCUDA(declared image.Declared) (cuda.Version, bool) {
 	for _, r := range declared.Requirements {
 		if v, ok := loneCUDA(r); ok && r.Name == "NVIDIA_REQUIRE_CUDA" {
-			return v, false, true
+			return v, true
 		}
 	}
-	return cuda.Version{}, false, false
+	return cuda.Version{}, false
+}
+
+// ImageCUDA is the CUDA that a host needs for an image, by the image's own word: the higher of CUDA_VERSION and of what
+// NVIDIA_REQUIRE_CUDA asks for alone. ok is false where it says neither.
+func ImageCUDA(needs image.Requirements) (version cuda.Version, ok bool) {
+	version, ok = requiredCUDA(needs.Declared)
+	if v, err := cuda.ParseVersion(needs.CUDAVersion); err == nil && (!ok || version.Less(v)) {
+		return v, true
+	}
+	return version, ok
 }

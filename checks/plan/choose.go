@@ -73,6 +73,9 @@ func (v hostView) chooseCUDA(need cuda.Version) choice {
 		}
 		c.reasons = append(c.reasons, fmt.Sprintf("branch %d brings CUDA %s and starts %s %s", branch, brings(branch), need, limits))
 	}
+	if row, _ := cuda.Lifecycle(branch); row.EOL() {
+		c.reasons = append(c.reasons, "no supported branch does it with these GPUs")
+	}
 	c.branch, c.open = branch, v.openModules(branch)
 	c.reasons = append(append(c.reasons, v.why(branch)...), v.doubts()...)
 	return c
@@ -87,7 +90,7 @@ func brings(branch int) cuda.Version {
 
 // native is the branch to install for a CUDA that it brings by itself.
 func (v hostView) native(need cuda.Version) (int, bool) {
-	return v.first(need, func(l cuda.LifecycleRow) bool { return !brings(l.Branch).Less(need) })
+	return v.first(func(l cuda.LifecycleRow) bool { return !brings(l.Branch).Less(need) })
 }
 
 // compatible is the branch that serves a CUDA by minor-version compatibility.
@@ -96,13 +99,13 @@ func (v hostView) compatible(need cuda.Version) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	return v.first(need, func(l cuda.LifecycleRow) bool {
+	return v.first(func(l cuda.LifecycleRow) bool {
 		return l.Branch >= rule.Branch && brings(l.Branch).Major == need.Major
 	})
 }
 
 // first is the first branch in the order of preference that fits and drives every GPU here.
-func (v hostView) first(need cuda.Version, fits func(cuda.LifecycleRow) bool) (int, bool) {
+func (v hostView) first(fits func(cuda.LifecycleRow) bool) (int, bool) {
 	for _, l := range cuda.Preferred() {
 		if fits(l) && len(v.walls(l.Branch)) == 0 {
 			return l.Branch, true
@@ -227,7 +230,7 @@ func (v hostView) why(branch int) []string {
 	row, _ := cuda.Lifecycle(branch)
 	switch {
 	case row.EOL():
-		why = append(why, fmt.Sprintf("branch %d reached the end of its life (%s), and no supported branch does it here", branch, row.EndOfLife))
+		why = append(why, fmt.Sprintf("branch %d reached the end of its life (%s)", branch, row.EndOfLife))
 	case row.Support == cuda.Supported && row.Type == cuda.LTSB:
 		why = append(why, fmt.Sprintf("branch %d has long term support, until %s", branch, row.EndOfLife))
 	case row.Support == cuda.Supported && row.Type == cuda.PB:

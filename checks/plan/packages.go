@@ -19,8 +19,7 @@ const fabricUnsuffixed = 580
 
 // apt is Ubuntu's archive, or NVIDIA's repository. Debian's archive has one branch a release, so it is NVIDIA's there.
 func (w way) apt() tool {
-	debian := w.facts.OS.Value.ID == "debian"
-	nvidia := debian || w.software.Origin == NVIDIA || w.fabric().subnet
+	debian, nvidia := w.facts.OS.Value.ID == "debian", w.fromNVIDIA()
 	var t tool
 	var first []string
 	switch {
@@ -49,7 +48,7 @@ func (w way) apt() tool {
 		t.names = append(t.names, "nvlsm", "infiniband-diags")
 	}
 	t.look = []string{"apt-get update", "apt-cache policy " + strings.Join(t.names, " ")}
-	t.free = []string{"apt-mark unhold $(apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers')"}
+	t.free = []string{"apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers' | xargs -r apt-mark unhold"}
 	if len(w.software.Held) == 0 && w.software.Packages.Known() {
 		t.free = nil
 	}
@@ -57,6 +56,11 @@ func (w way) apt() tool {
 	t.build = []string{"apt-get install linux-headers-$(uname -r)"}
 	t.hold = []string{"apt-mark hold " + strings.Join(t.names, " ")}
 	return t
+}
+
+// fromNVIDIA tells whether NVIDIA's repository has to bring the packages for apt.
+func (w way) fromNVIDIA() bool {
+	return w.facts.OS.Value.ID == "debian" || w.software.Origin == NVIDIA || w.fabric().subnet
 }
 
 func (w way) whyNVIDIA(debian bool) string {

@@ -246,3 +246,93 @@ func (row expected) check(t *testing.T) {
 		t.Log(shown)
 	}
 }
+
+const t4 = "os=ubuntu:22.04 driver=535.183.06 modules=proprietary gpus=1eb8"
+
+// TestSoftware: what is known of the packages goes into the commands, and risks that are ruled out are not named.
+func TestSoftware(t *testing.T) {
+	packages := fact.Of([]string{"nvidia-driver-535", "libnvidia-compute-535", "x; reboot", "-y", "$(id)"}, "x")
+	rows := []struct {
+		software plan.Software
+		words    []string
+		risks    []string
+	}{
+		{
+			plan.Software{Packages: packages, Held: []string{"nvidia-driver-535"}},
+			[]string{"apt-mark unhold", "apt-get purge --autoremove nvidia-driver-535 libnvidia-compute-535\n", "!$(dpkg-query", "!x; reboot", "!$(id)", "parts: nvidia-driver-535\n"}, nil,
+		},
+		{plan.Software{Packages: fact.Of([]string{}, "x")}, []string{"!apt-mark unhold", "!apt-get purge"}, nil},
+		{plan.Software{Desktop: true}, []string{"apt-get install nvidia-driver-580-open"}, nil},
+		{plan.Software{SecureBoot: fact.Of(false, "x")}, nil, []string{"!secure-boot"}},
+		{plan.Software{SecureBoot: fact.Of(true, "x")}, []string{"linux-modules-nvidia-580-server-open-$(uname -r)"}, []string{"secure-boot"}},
+		{plan.Software{Origin: plan.RunFile}, []string{"nvidia-uninstall", "!apt-get purge"}, nil},
+		{plan.Software{Origin: plan.Archive}, nil, []string{"!mixed-origins"}},
+	}
+	for _, row := range rows {
+		f, _ := made(t, t4)
+		p := plan.Make(f, row.software, plan.Target{Branch: 580})
+		shown := text(t, p)
+		for _, word := range row.words {
+			absent, not := strings.CutPrefix(word, "!")
+			if strings.Contains(shown, absent) == not {
+				t.Errorf("%+v: %q, in\n%s", row.software, word, shown)
+			}
+		}
+		for _, id := range row.risks {
+			absent, not := strings.CutPrefix(id, "!")
+			if slices.ContainsFunc(p.Risks, func(r plan.Risk) bool { return r.ID == absent }) == not {
+				t.Errorf("%+v: risk %s", row.software, id)
+			}
+		}
+	}
+}
+
+// TestNothingKnown: facts about which nothing is known give a plan that says so, and no command for a system that may be
+// another.
+func TestNothingKnown(t *testing.T) {
+	p := plan.Make(host.Facts{}, plan.Software{}, plan.Target{CUDA: cuda.Version{Major: 12, Minor: 8}})
+	shown := text(t, p)
+	if p.Answer != plan.Upgrade || p.By != "unknown" || p.Branch != 580 || !strings.Contains(shown, "which GPUs are here is not known") || strings.Contains(shown, "apt-get") {
+		t.Errorf("%s %s %d\n%s", p.Answer, p.By, p.Branch, shown)
+	}
+}
+
+// TestEveryBranch: for every branch and every kind of GPU the plan names a branch that drives it, or says no.
+func TestEveryBranch(t *testing.T) {
+	for _, device := range []string{"102d", "13c2", "15f8", "1db6", "1eb8", "20b0", "2330", "2684", "2901", "2b85", "2e12", "3182"} {
+		chip, _ := cuda.Chip(device)
+		arch, _ := cuda.Arch(chip.CC)
+		for _, row := range cuda.Preferred() {
+			for _, target := range []plan.Target{{Branch: row.Branch}, {CUDA: mustCUDA(row.Branch)}} {
+				f, s := made(t, "os=ubuntu:24.04 driver= gpus="+device)
+				p := plan.Make(f, s, target)
+				fits := p.Branch >= arch.MinBranch && (arch.LastBranch == 0 || p.Branch <= arch.LastBranch)
+				switch {
+				case p.Answer == plan.NoWay && (p.Branch != 0 || len(p.Steps) > 0 || p.Sentence == ""):
+					t.Errorf("%s, %v: no way, and a branch or steps: %+v", arch.Name, target, p)
+				case p.Answer == plan.Upgrade && (!fits || arch.CC >= "5" && arch.CC < "7.5" && p.Modules != "proprietary"):
+					t.Errorf("%s, %v: branch %d with the %s modules", arch.Name, target, p.Branch, p.Modules)
+				case p.Answer != plan.NoWay && p.Answer != plan.Upgrade:
+					t.Errorf("%s, %v without a driver: %s", arch.Name, target, p.Answer)
+				}
+			}
+		}
+	}
+}
+
+func mustCUDA(branch int) cuda.Version {
+	row, _ := cuda.MaxCUDA(branch)
+	return row.Version
+}
+
+// TestHostilePlan: names that come from a host stay text.
+func TestHostilePlan(t *testing.T) {
+	evil := "x\n$ rm -rf /\x1b[2J\u202e"
+	f, _ := made(t, t4)
+	f.OS.Value = host.OS{ID: evil, VersionID: evil, Pretty: evil}
+	f.NVML.GPUs = []host.GPU{{Bus: "0000:01:00.0", Name: fact.Of(evil, "x")}}
+	shown := text(t, plan.Make(f, plan.Software{Packages: fact.Of([]string{evil}, "x"), Held: []string{evil}}, plan.Target{Branch: 580, From: evil}))
+	if strings.Contains(shown, evil) || strings.Contains(shown, "\n$ rm") || strings.ContainsAny(shown, "\x1b\u202e") {
+		t.Errorf("%q", shown)
+	}
+}

@@ -23,7 +23,7 @@ func (w way) risks(c choice) []Risk {
 	add(!w.driver.IsZero() && w.driver.Branch() > w.branch, "downgrade", "driver "+w.driver.String()+" is newer: what was built for its CUDA may not start any more")
 	add(row.EOL(), "end-of-life", "branch "+w.number()+" gets no fixes any more (end of life "+row.EndOfLife+"), not for its security either")
 	add(row.Support == cuda.SupportUnknown || row.Type == cuda.NFB || row.Type == "", "new-feature-branch", "branch "+w.number()+" is not known as a long term or production branch: its life is short")
-	add(packages && w.by == apt && row.EOL() && w.software.Origin != NVIDIA, "transitional-packages", "the archive turns packages of ended branches into ones that pull a newer branch: read the version that apt shows, not the name")
+	add(w.by == apt && row.EOL() && !w.fromNVIDIA(), "transitional-packages", "the archive turns packages of ended branches into ones that pull a newer branch: read the version that apt shows, not the name")
 	flavor := w.facts.Driver.Flavor.Value
 	add(flavor != "" && flavor != modulesName(w.open), "flavor-switch", "the "+flavor+" kernel modules are loaded now, the "+modulesName(w.open)+" ones come: packages of both must not stay side by side, and options of modprobe.d may mean nothing to the new ones")
 	add(w.fabric().manager, "fabric-version", "Fabric Manager has to be of the driver's version to the last digit; a purge takes fabricmanager.cfg along: keep your own settings (FABRIC_MODE)")
@@ -40,7 +40,7 @@ func (w way) risks(c choice) []Risk {
 }
 
 func (w way) prebuilt() string {
-	if w.by != apt || w.software.Origin == NVIDIA || w.facts.OS.Value.ID != "ubuntu" {
+	if w.by != apt || w.fromNVIDIA() {
 		return ""
 	}
 	return "; Ubuntu's signed linux-modules-nvidia-" + strconv.Itoa(w.branch) + w.serverSuffix() + w.openSuffix() + "-$(uname -r) needs none"
