@@ -32,7 +32,9 @@ type Check struct {
 	CUDA  []int    // the CUDA errors in which it shows
 	Links []string // NVIDIA documents, upstream files and issues the rule follows
 	After []string // when one of these fails, this one is skipped: one cause, one finding
-	Run   func(Facts) Result
+	// Doctor marks a check of the host's care that cannot matter for the verdict on a launch: no launch asks it.
+	Doctor bool
+	Run    func(Facts) Result
 }
 
 // Launch is one container that is about to start.

@@ -265,13 +265,14 @@ func TestRunSkipsWhatFollows(t *testing.T) {
 	}
 }
 
-func TestNamedLeavesOut(t *testing.T) {
-	left := Named([]string{"gpu-present", "fabric-state", "no-such-check"})
-	if len(left) != len(All())-2 || slices.ContainsFunc(left, func(c Check) bool { return c.ID == "gpu-present" || c.ID == "fabric-state" }) {
+func TestAtLaunchLeavesOut(t *testing.T) {
+	left := AtLaunch([]string{"gpu-present", "fabric-state", "no-such-check"})
+	want := slices.DeleteFunc(All(), func(c Check) bool { return c.Doctor })
+	if len(left) != len(want)-2 || slices.ContainsFunc(left, func(c Check) bool { return c.ID == "gpu-present" || c.ID == "fabric-state" }) {
 		t.Errorf("%d checks left", len(left))
 	}
-	if left[0].ID != "driver-loaded" {
-		t.Error("the order must stay")
+	if slices.ContainsFunc(left, func(c Check) bool { return c.Doctor }) || left[0].ID != want[0].ID {
+		t.Error("doctor's own checks must go, and the order must stay")
 	}
 }
 

@@ -50,7 +50,7 @@ func soften(f Facts, r Result) Result {
 	return r
 }
 
-// Named returns the checks whose IDs are not in off, in the order of All.
-func Named(off []string) []Check {
-	return slices.DeleteFunc(All(), func(c Check) bool { return slices.Contains(off, c.ID) })
+// AtLaunch returns the checks that a launch is judged by and whose IDs are not in off, in the order of All.
+func AtLaunch(off []string) []Check {
+	return slices.DeleteFunc(All(), func(c Check) bool { return c.Doctor || slices.Contains(off, c.ID) })
 }
