@@ -1,7 +1,7 @@
 package checks
 
-// All is every check in the order it runs: from the driver up to what the image needs, so that a cause comes
-// before what follows from it.
+// All is every check in the order it runs, doctor's own among them: from the driver up to what the image needs, so
+// that a cause comes before what follows from it.
 func All() []Check {
 	return []Check{
 		driverLoaded,
@@ -17,5 +17,28 @@ func All() []Check {
 		fabricManagerRunning,
 		fabricManagerVersion,
 		fabricState,
+		gpuOnPCI,
+		moduleForRunningKernel,
+		moduleForNextKernel,
+		moduleOrigin,
+		moduleOnDisk,
+		dkmsTree,
+		secureBoot,
+		moduleParameters,
+		kernelLog,
+		libraryCopies,
+		hostCUDAToolkit,
+		nvidiaSMI,
+		packageState,
+		packageMetapackage,
+		packageBranches,
+		packageOrigins,
+		packageHolds,
+		fabricManagerPackage,
+		fabricManagerLog,
+		nvlink5Modules,
+		containerToolkit,
+		cdiFiles,
+		deviceLinks,
 	}
 }

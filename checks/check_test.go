@@ -102,15 +102,25 @@ func TestAllIsWhole(t *testing.T) {
 		"container-devices", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
 		"fabric-manager-running", "fabric-manager-version", "fabric-state",
 	}
+	doctors := []string{
+		"gpu-on-pci", "module-for-running-kernel", "module-for-next-kernel", "module-origin", "module-on-disk", "dkms-tree",
+		"secure-boot", "module-parameters", "kernel-log", "library-copies", "host-cuda-toolkit", "nvidia-smi",
+		"package-state", "package-metapackage", "package-branches", "package-origins", "package-holds",
+		"fabric-manager-package", "fabric-manager-log", "nvlink5-modules", "container-toolkit", "cdi-files", "device-links",
+	}
+	want = append(want, doctors...)
 	var ids []string
 	for _, c := range All() {
+		if c.Doctor != slices.Contains(doctors, c.ID) {
+			t.Errorf("%s: doctor's own is %v", c.ID, c.Doctor)
+		}
 		for _, id := range c.After {
 			if !slices.Contains(ids, id) {
 				t.Errorf("%s comes after %s, which is no earlier check", c.ID, id)
 			}
 		}
 		ids = append(ids, c.ID)
-		if c.Title == "" || c.Why == "" || c.Layer == "" || len(c.CUDA) == 0 || len(c.Links) == 0 || c.Run == nil {
+		if c.Title == "" || c.Why == "" || c.Layer == "" || len(c.CUDA) == 0 && !c.Doctor || len(c.Links) == 0 || c.Run == nil {
 			t.Errorf("%s lacks a title, a why, a layer, CUDA errors, links or Run", c.ID)
 		}
 		checkText(t, c.Title)
@@ -265,13 +275,14 @@ func TestRunSkipsWhatFollows(t *testing.T) {
 	}
 }
 
-func TestNamedLeavesOut(t *testing.T) {
-	left := Named([]string{"gpu-present", "fabric-state", "no-such-check"})
-	if len(left) != len(All())-2 || slices.ContainsFunc(left, func(c Check) bool { return c.ID == "gpu-present" || c.ID == "fabric-state" }) {
+func TestAtLaunchLeavesOut(t *testing.T) {
+	left := AtLaunch([]string{"gpu-present", "fabric-state", "no-such-check"})
+	want := slices.DeleteFunc(All(), func(c Check) bool { return c.Doctor })
+	if len(left) != len(want)-2 || slices.ContainsFunc(left, func(c Check) bool { return c.ID == "gpu-present" || c.ID == "fabric-state" }) {
 		t.Errorf("%d checks left", len(left))
 	}
-	if left[0].ID != "driver-loaded" {
-		t.Error("the order must stay")
+	if slices.ContainsFunc(left, func(c Check) bool { return c.Doctor }) || left[0].ID != want[0].ID {
+		t.Error("doctor's own checks must go, and the order must stay")
 	}
 }
 

@@ -41,7 +41,7 @@ Each check looks at one condition and says ` + "`pass`, `skip`, `unknown`, `warn
 launch, and a failure that waiting may mend does not even do that ([operations](operations.md)). A fact that could
 not be read gives ` + "`unknown`" + `, which refuses nothing. The ID stands in the refusal, in the record and in the
 policy ([policy](policy.md)). The checks run in this order; one whose "after" failed is skipped, so that one cause
-gives one finding.
+gives one finding. Those marked *doctor* look at the host's care and are not asked at a launch.
 
 `
 
@@ -51,7 +51,7 @@ func document(list []checks.Check) string {
 	b.WriteString(documentHead)
 	b.WriteString("| check | layer | the good condition | CUDA errors |\n| --- | --- | --- | --- |\n")
 	for _, c := range list {
-		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", c.ID, c.ID, c.Layer, c.Title, codes(c.CUDA))
+		fmt.Fprintf(&b, "| [%s](#%s)%s | %s | %s | %s |\n", c.ID, c.ID, scope(c), c.Layer, c.Title, codes(c.CUDA))
 	}
 	for _, c := range list {
 		fmt.Fprintf(&b, "\n## %s\n\nLayer %s. Wanted: %s.\n\n%s.\n", c.ID, c.Layer, c.Title, sentence(c.Why))
@@ -70,6 +70,13 @@ func document(list []checks.Check) string {
 	return b.String()
 }
 
+func scope(c checks.Check) string {
+	if c.Doctor {
+		return " *doctor*"
+	}
+	return ""
+}
+
 func codes(list []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
 }
@@ -80,7 +87,7 @@ func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] 
 func TestDocumentationIsWhole(t *testing.T) {
 	before := map[string]bool{}
 	for _, c := range checks.All() {
-		if c.Title == "" || c.Layer == "" || c.Why == "" || len(c.CUDA) == 0 || len(c.Links) == 0 {
+		if c.Title == "" || c.Layer == "" || c.Why == "" || len(c.CUDA) == 0 && !c.Doctor || len(c.Links) == 0 {
 			t.Errorf("%s: title, layer, why, CUDA errors or links are missing", c.ID)
 		}
 		for _, code := range c.CUDA {

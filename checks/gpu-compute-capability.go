@@ -12,13 +12,14 @@ import (
 // that NVML lists is driven by the driver, whatever a table says.
 // https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/ (deprecated architectures)
 var gpuComputeCapability = Check{
-	ID:    "gpu-compute-capability",
-	Title: "the image's CUDA knows the GPUs' architecture",
-	Layer: Image,
-	Why:   `kernels may be missing: error 209, "no kernel image is available for execution on the device"`,
-	CUDA:  []int{209},
-	Links: []string{"https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/"},
-	After: []string{"driver-loaded", "gpu-present"},
+	ID:     "gpu-compute-capability",
+	Title:  "the image's CUDA knows the GPUs' architecture",
+	Layer:  Image,
+	Why:    `kernels may be missing: error 209, "no kernel image is available for execution on the device"`,
+	CUDA:   []int{209},
+	Links:  []string{"https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/"},
+	After:  []string{"driver-loaded", "gpu-present"},
+	Launch: true,
 	Run: func(f Facts) Result {
 		need, exact, ok := f.imageCUDA()
 		switch {

@@ -36,7 +36,7 @@ func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
 			off = append(off, id)
 		}
 	}
-	results := checks.Run(checks.Facts{Host: facts, Launch: launch, Requirement: checks.Requirement(p.Requirement)}, checks.Named(off))
+	results := checks.Run(checks.Facts{Host: facts, Launch: launch, Requirement: checks.Requirement(p.Requirement)}, checks.AtLaunch(off))
 	for i := range results {
 		results[i] = p.apply(results[i], launch)
 	}

@@ -27,6 +27,7 @@ type Facts struct {
 	Fabric       Fabric                       `json:"fabric"`
 	Persistenced fact.Fact[[]Process]         `json:"persistenced,omitzero"`
 	NVML         NVML                         `json:"nvml"`
+	Stack        Stack                        `json:"stack,omitzero"`
 }
 
 // Platform tells the kinds of host on which some facts do not exist by design.
@@ -43,6 +44,7 @@ type OS struct {
 	ID        string `json:"id"`
 	VersionID string `json:"version_id,omitempty"`
 	Pretty    string `json:"pretty,omitempty"`
+	Like      string `json:"like,omitempty"` // ID_LIKE: the distributions that it is made after
 }
 
 // Driver is the loaded kernel module.

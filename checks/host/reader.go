@@ -26,7 +26,9 @@ func ChildMain(argv []string) (code int, handled bool) {
 	}
 	emitter := NewEmitter(os.Stdout)
 	t := newTree(argv[1])
-	if len(argv) > 2 {
+	if len(argv) > 2 && argv[2] == stackArg {
+		t.readStack(emitter)
+	} else if len(argv) > 2 {
 		t.readVersions(emitter, argv[2:])
 	} else {
 		t.readAll(emitter)

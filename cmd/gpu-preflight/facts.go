@@ -31,12 +31,16 @@ func factsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
+			o.Stack = true
+			ctx, cancel := context.WithTimeout(c.Context, stackTimeout)
 			defer cancel()
 			return writeJSON(c.App.Writer, host.Gather(ctx, o))
 		},
 	}
 }
+
+// stackTimeout bounds the reading of a host with its packages, for people who wait for it.
+const stackTimeout = time.Minute
 
 // writeJSON writes a document that may hold foreign text and may be shown on a terminal.
 func writeJSON(w io.Writer, v any) error {
