@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gpu-preflight/checks/host"
+	"gpu-preflight/checks/remedy"
 )
 
 // What brings the driver onto a host, as Plan.By says it.
@@ -21,18 +22,22 @@ const (
 	wsl          = "wsl"
 	jetson       = "jetson"
 	vgpu         = "vgpu"
+	image        = "image"
 	container    = "container"
 	unknown      = "unknown"
 )
 
-// byID are the systems by the ID of os-release(5), where the version does not matter.
-var byID = map[string]string{
-	"ubuntu": apt, "debian": apt, "rhel": dnf, "centos": dnf, "rocky": dnf, "almalinux": dnf, "ol": dnf, "fedora": dnf, "amzn": dnf,
-	"sles": zypper, "opensuse-leap": zypper, "cos": gke, "bottlerocket": bottlerocket, "talos": talos, "flatcar": flatcar, "nixos": nixos,
+// byID are systems that bring their driver in a way of their own, by the ID of os-release(5).
+var byID = map[string]string{"cos": gke, "bottlerocket": bottlerocket, "talos": talos, "flatcar": flatcar, "nixos": nixos}
+
+// byFamily are the rest.
+var byFamily = map[remedy.Family]string{
+	remedy.FamilyApt: apt, remedy.FamilyDNF: dnf, remedy.FamilyZypper: zypper, remedy.FamilyImage: image,
+	remedy.FamilyPacman: unknown, remedy.FamilyUnknown: unknown, // a rolling distribution has one branch, or a package for each
 }
 
-// withoutDnf are the releases of the above that have no dnf with NVIDIA's module streams.
-var withoutDnf = []string{"rhel 7", "centos 7", "ol 7", "amzn 2"}
+// without are releases for which NVIDIA's repository has none of the branches to choose from.
+var without = []string{"rhel 7", "centos 7", "ol 7", "amzn 2"}
 
 // broughtBy tells what brings the driver. Platforms whose driver is not this system's come before the system.
 func (v hostView) broughtBy() string {
@@ -49,12 +54,13 @@ func (v hostView) broughtBy() string {
 	case slices.ContainsFunc(v.facts.Libraries.Value, func(l host.Library) bool { return l.Root == "/run/nvidia/driver" }) || v.facts.NVML.Root == "/run/nvidia/driver":
 		return operator
 	}
-	by, ok := byID[os.ID]
-	release := os.ID + " " + major(os.VersionID)
-	if !ok || slices.Contains(withoutDnf, release) {
+	if by, ok := byID[os.ID]; ok {
+		return by
+	}
+	if slices.Contains(without, os.ID+" "+major(os.VersionID)) {
 		return unknown
 	}
-	return by
+	return byFamily[v.software.remedy.Family()]
 }
 
 // virtual tells a GPU of NVIDIA's virtual GPU software, by NVML's brand.

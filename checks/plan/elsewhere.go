@@ -61,6 +61,10 @@ func (w way) elsewhere() []Step {
 		return []Step{
 			{"Ask for the guest driver of branch " + w.number(), "a virtual GPU takes the guest driver that goes with the vGPU manager of the host, from NVIDIA's licensing portal; the host is upgraded first", nil}, verify,
 		}
+	case image:
+		return []Step{
+			{"Boot an image with a driver of branch " + w.number(), w.software.remedy.Image(), nil}, drain, {"Reboot into it", "", []string{"reboot"}}, verify,
+		}
 	case container:
 		return []Step{
 			{"Plan on the outer host", "this runs in a container or a nested host, whose driver is the outer host's", []string{"gpu-preflight plan " + w.words()}},

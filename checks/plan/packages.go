@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,23 +20,26 @@ const fabricUnsuffixed = 580
 
 // apt is Ubuntu's archive, or NVIDIA's repository. Debian's archive has one branch a release, so it is NVIDIA's there.
 func (w way) apt() tool {
-	debian, nvidia := w.facts.OS.Value.ID == "debian", w.fromNVIDIA()
+	debian, nvidia := w.debian(), w.fromNVIDIA()
 	var t tool
 	var first []string
 	switch {
 	case !nvidia:
-		t.names = []string{"nvidia-driver-" + w.number() + w.serverSuffix() + w.openSuffix()}
+		t.names = []string{w.archived()}
+		if kernel := w.kernel(); w.prebuilt() {
+			first = []string{"linux-modules-nvidia-" + w.flavored() + "-" + kernel}
+		}
 	case debian || w.branch >= unsuffixed:
 		first = []string{"nvidia-driver-pinning-" + w.number()}
 		t.names = []string{w.meta()}
 	default:
 		t.names = []string{w.meta() + "-" + w.number()}
 	}
-	if nvidia && w.software.Origin != NVIDIA {
+	if offers, known := w.software.remedy.Offers(t.names[0]); nvidia && !w.software.fromNVIDIA() && !(known && offers) {
 		t.source = []Step{{"Add NVIDIA's repository for " + osName(w.facts.OS.Value), w.whyNVIDIA(debian), []string{"apt-get install ./cuda-keyring_*_all.deb"}}}
 	}
 	t.names = append(first, t.names...)
-	for _, name := range t.names { // the pin first, or it does not hold for the driver
+	for _, name := range t.names { // a pin first, or it does not hold for the driver; modules first, or DKMS comes along
 		t.driver = append(t.driver, "apt-get install "+name)
 	}
 	fabric := w.fabricPackages(nvidia && w.branch >= fabricUnsuffixed)
@@ -49,18 +53,64 @@ func (w way) apt() tool {
 	}
 	t.look = []string{"apt-get update", "apt-cache policy " + strings.Join(t.names, " ")}
 	t.free = []string{"apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers' | xargs -r apt-mark unhold"}
-	if len(w.software.Held) == 0 && w.software.Packages.Known() {
+	if len(w.software.held) == 0 && w.software.known {
 		t.free = nil
 	}
 	t.purge = w.installed("apt-get purge --autoremove", `dpkg-query -W -f '${Package}\n' 'nvidia-*' 'libnvidia-*' 'linux-modules-nvidia-*' 'linux-objects-nvidia-*' 'linux-signatures-nvidia-*' 'cuda-drivers*' 'xserver-xorg-video-nvidia*' | grep -vE 'container|docker'`)
-	t.build = []string{"apt-get install linux-headers-$(uname -r)"}
+	if !w.prebuilt() {
+		t.build = []string{"apt-get install linux-headers-" + w.kernel()}
+	}
 	t.hold = []string{"apt-mark hold " + strings.Join(t.names, " ")}
 	return t
 }
 
-// fromNVIDIA tells whether NVIDIA's repository has to bring the packages for apt.
+// debian tells Debian and what is made after it alone.
+func (w way) debian() bool {
+	os := w.facts.OS.Value
+	return os.ID == "debian" || os.Like == "debian" && os.ID != "ubuntu"
+}
+
+// fromNVIDIA tells whether NVIDIA's repository has to bring the packages for apt: it brought what is there, the
+// distribution's has no choice of branches or not all that is needed, or only NVIDIA's is offered.
 func (w way) fromNVIDIA() bool {
-	return w.facts.OS.Value.ID == "debian" || w.software.Origin == NVIDIA || w.fabric().subnet
+	if w.debian() || w.software.fromNVIDIA() || w.fabric().subnet {
+		return true
+	}
+	archived, known := w.software.remedy.Offers(w.archived())
+	plain, _ := w.software.remedy.Offers(w.meta())
+	numbered, _ := w.software.remedy.Offers(w.meta() + "-" + w.number())
+	return known && !archived && (plain && w.branch >= unsuffixed || numbered)
+}
+
+// archived is the metapackage of Ubuntu's archive.
+func (w way) archived() string { return "nvidia-driver-" + w.flavored() }
+
+// flavored is the middle of the names in Ubuntu's archive: 580-server-open.
+func (w way) flavored() string {
+	words := w.number()
+	if !w.software.desktop {
+		words += "-server" // for hosts without a display, which a container host is where nothing else is known
+	}
+	if w.open {
+		words += "-open"
+	}
+	return words
+}
+
+// prebuilt tells whether Ubuntu's signed modules are to be installed: they are in charge, or Secure Boot wants a
+// signature that the kernel knows.
+func (w way) prebuilt() bool {
+	return w.by == apt && !w.fromNVIDIA() && (w.software.prebuilt || w.facts.Stack.SecureBoot.Value)
+}
+
+// kernel is the kernel that will boot, for a shell: the newest, or where that is not known the one that runs.
+func (w way) kernel() string {
+	for _, k := range slices.Backward(w.facts.Stack.Kernels.Value) {
+		if k.Image && !odd(k.Release) {
+			return k.Release
+		}
+	}
+	return "$(uname -r)"
 }
 
 func (w way) whyNVIDIA(debian bool) string {
@@ -68,21 +118,6 @@ func (w way) whyNVIDIA(debian bool) string {
 		return "Debian's archive has one branch a release; the package cuda-keyring of NVIDIA's download page brings the repository"
 	}
 	return "nvlsm is in that repository only, and one origin has to bring all of the driver; the package cuda-keyring of NVIDIA's download page brings it"
-}
-
-// serverSuffix is the branch for hosts without a display, which a container host is where nothing else is known.
-func (w way) serverSuffix() string {
-	if w.software.Desktop {
-		return ""
-	}
-	return "-server"
-}
-
-func (w way) openSuffix() string {
-	if w.open {
-		return "-open"
-	}
-	return ""
 }
 
 // meta is NVIDIA's metapackage of the whole driver.

@@ -76,8 +76,8 @@ type Risk struct {
 }
 
 // Make plans the way of a host to a target.
-func Make(f host.Facts, software Software, t Target) Plan {
-	v := view(f, software)
+func Make(f host.Facts, t Target) Plan {
+	v := view(f)
 	p := Plan{
 		Schema: Schema, Target: t.String(), Driver: v.driver.String(), OS: f.OS.Value.Pretty, GPUs: v.names(),
 	}

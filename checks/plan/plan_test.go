@@ -67,10 +67,9 @@ func target(t *testing.T, text string) plan.Target {
 }
 
 // made is a host of the words of testdata/plan.tsv.
-func made(t *testing.T, spec string) (host.Facts, plan.Software) {
+func made(t *testing.T, spec string) host.Facts {
 	t.Helper()
 	var f host.Facts
-	var s plan.Software
 	f.Platform = host.Platform{DXG: fact.Of(false, "x"), Tegra: fact.Of(false, "x"), InitialPIDNamespace: fact.Of(true, "x")}
 	f.PCI = fact.Of([]host.PCIDevice{}, "x")
 	for word := range strings.FieldsSeq(spec) {
@@ -93,7 +92,8 @@ func made(t *testing.T, spec string) (host.Facts, plan.Software) {
 		case "brand":
 			f.NVML.GPUs = []host.GPU{{Bus: "0000:01:00.0", Brand: fact.Of(value, "x")}}
 		case "origin":
-			s.Origin = plan.Origin(value)
+			release := map[string]string{"nvidia": "-0ubuntu1", "archive": "-0ubuntu0.22.04.1"}[value]
+			f.Stack.Packages = fact.Of([]host.Package{{Name: "libnvidia-compute-535", Version: "535.183.06" + release, State: "ii"}}, "x")
 		case "root":
 			f.Libraries = fact.Of([]host.Library{{Root: value}}, "x")
 		case "platform":
@@ -103,7 +103,7 @@ func made(t *testing.T, spec string) (host.Facts, plan.Software) {
 			t.Fatalf("no word %q", word)
 		}
 	}
-	return f, s
+	return f
 }
 
 func pci(spec string) fact.Fact[[]host.PCIDevice] {
@@ -201,13 +201,12 @@ func TestExpected(t *testing.T) {
 
 func (row expected) check(t *testing.T) {
 	var f host.Facts
-	var s plan.Software
 	if strings.Contains(row.host, "=") {
-		f, s = made(t, row.host)
+		f = made(t, row.host)
 	} else {
 		f = reported(t, row.host)
 	}
-	p := plan.Make(f, s, target(t, row.target))
+	p := plan.Make(f, target(t, row.target))
 	branch := ""
 	if p.Branch != 0 {
 		branch = strconv.Itoa(p.Branch)
@@ -251,37 +250,66 @@ const t4 = "os=ubuntu:22.04 driver=535.183.06 modules=proprietary gpus=1eb8"
 
 // TestSoftware: what is known of the packages goes into the commands, and risks that are ruled out are not named.
 func TestSoftware(t *testing.T) {
-	packages := fact.Of([]string{"nvidia-driver-535", "libnvidia-compute-535", "x; reboot", "-y", "$(id)"}, "x")
+	archive := []host.Package{
+		{Name: "nvidia-driver-535-server", Version: "535.183.06-0ubuntu0.22.04.1", State: "ii", Held: true},
+		{Name: "libnvidia-compute-535-server", Version: "535.183.06-0ubuntu0.22.04.1", State: "ii"},
+		{Name: "nvidia-settings", Version: "535.183.06-0ubuntu0.22.04.1", State: "ii"},
+		{Name: "libnvidia-gl-525", Version: "525.147.05-0ubuntu0.22.04.1", State: "rc"},
+		{Name: "nvidia-container-toolkit", Version: "1.18.1-1", State: "ii"},
+		{Name: "linux-image-5.15.0-113-generic", Version: "5.15.0-113.123", State: "ii"},
+		{Name: "nvidia-x; reboot", Version: "535.183.06-1", State: "ii"},
+	}
+	const purge = "apt-get purge --autoremove nvidia-driver-535-server libnvidia-compute-535-server nvidia-settings libnvidia-gl-525\n"
+	prebuilt := append(slices.Clone(archive), host.Package{Name: "linux-modules-nvidia-535-server-5.15.0-113-generic", Version: "5.15.0-113.123", State: "ii"})
+	nvidia := []host.Package{{Name: "libnvidia-compute-535", Version: "535.183.06-0ubuntu1", State: "ii"}}
+	offered := func(names ...string) fact.Fact[[]host.Candidate] {
+		var list []host.Candidate
+		for _, name := range names {
+			list = append(list, host.Candidate{Name: name, Version: "580.95.05-0ubuntu1"})
+		}
+		return fact.Of(list, "x")
+	}
 	rows := []struct {
-		software plan.Software
-		words    []string
-		risks    []string
+		name  string
+		stack host.Stack
+		words string // as in testdata/plan.tsv, in any order
+		risks string
 	}{
-		{
-			plan.Software{Packages: packages, Held: []string{"nvidia-driver-535"}},
-			[]string{"apt-mark unhold", "apt-get purge --autoremove nvidia-driver-535 libnvidia-compute-535\n", "!$(dpkg-query", "!x; reboot", "!$(id)", "parts: nvidia-driver-535\n"}, nil,
-		},
-		{plan.Software{Packages: fact.Of([]string{}, "x")}, []string{"!apt-mark unhold", "!apt-get purge"}, nil},
-		{plan.Software{Desktop: true}, []string{"apt-get install nvidia-driver-580-open"}, nil},
-		{plan.Software{SecureBoot: fact.Of(false, "x")}, nil, []string{"!secure-boot"}},
-		{plan.Software{SecureBoot: fact.Of(true, "x")}, []string{"linux-modules-nvidia-580-server-open-$(uname -r)"}, []string{"secure-boot"}},
-		{plan.Software{Origin: plan.RunFile}, []string{"nvidia-uninstall", "!apt-get purge"}, nil},
-		{plan.Software{Origin: plan.Archive}, nil, []string{"!mixed-origins"}},
+		{"archive", host.Stack{Packages: fact.Of(archive, "x")}, purge + " ; apt-mark unhold ; keep old parts: nvidia-driver-535-server\n ; !$(dpkg-query ; !x; reboot ; nvidia-driver-580-server-open", "held-packages !mixed-origins"},
+		{"no packages", host.Stack{Packages: fact.Of([]host.Package{}, "x")}, "!apt-mark unhold ; !apt-get purge", "!held-packages"},
+		{"desktop", host.Stack{Packages: fact.Of([]host.Package{{Name: "nvidia-driver-535", Version: "535.183.06-0ubuntu0.22.04.1", State: "ii"}}, "x")}, "apt-get install nvidia-driver-580-open\n ; apt-get purge --autoremove nvidia-driver-535\n", ""},
+		{"mixed", host.Stack{Packages: fact.Of(slices.Concat(archive, nvidia), "x")}, "Ubuntu's archive, NVIDIA's repository", "mixed-origins"},
+		{"prebuilt", host.Stack{
+			Packages: fact.Of(prebuilt, "x"), Kernels: fact.Of([]host.Kernel{{Release: "5.15.0-113-generic", Image: true}, {Release: "5.15.0-130-generic", Image: true}, {Release: "6.8.0-1-left"}}, "x"),
+		}, "apt-get install linux-modules-nvidia-580-server-open-5.15.0-130-generic\n ; !apt-get install linux-headers", "prebuilt-modules !kernel-headers !secure-boot"},
+		{"dkms", host.Stack{Kernels: fact.Of([]host.Kernel{{Release: "5.15.0-130-generic", Image: true}}, "x"), DKMS: fact.Of([]host.DKMSTree{}, "x")}, "apt-get install linux-headers-5.15.0-130-generic\n ; !/var/lib/dkms", "kernel-headers"},
+		{"no Secure Boot", host.Stack{SecureBoot: fact.Of(false, "x")}, "", "!secure-boot"},
+		{"Secure Boot", host.Stack{SecureBoot: fact.Of(true, "x")}, "linux-modules-nvidia-580-server-open-$(uname -r)", "!secure-boot prebuilt-modules"},
+		{"Secure Boot, NVIDIA's", host.Stack{SecureBoot: fact.Of(true, "x"), Packages: fact.Of(nvidia, "x")}, "apt-get install nvidia-open-580", "secure-boot"},
+		{"run file", host.Stack{Packages: fact.Of([]host.Package{}, "x"), Installer: fact.Of(host.Installer{Uninstaller: true}, "x")}, "nvidia-uninstall ; !apt-get purge", ""},
+		{"not offered", host.Stack{Available: offered("nvidia-driver-470-server")}, "do not offer nvidia-driver-580-server-open now", ""},
+		{"offered", host.Stack{Available: offered("nvidia-driver-580-server-open")}, "!do not offer ; apt-get install nvidia-driver-580-server-open", ""},
+		{"only NVIDIA's is offered", host.Stack{Available: offered("nvidia-open-580")}, "apt-get install nvidia-open-580 ; !Add NVIDIA's repository ; !do not offer", ""},
+		{"empty lists", host.Stack{Available: offered()}, "!do not offer ; apt-get install nvidia-driver-580-server-open", ""},
+		{"an image", host.Stack{Image: fact.Of(true, "x")}, "rpm-ostree ; !apt-get", "!secure-boot"},
+		{"no CDI file", host.Stack{CDI: fact.Of([]host.CDIFile{}, "x")}, "!cdi generate", ""},
+		{"a CDI file", host.Stack{CDI: fact.Of([]host.CDIFile{{Path: "/etc/cdi/nvidia.yaml"}}, "x")}, "cdi generate", ""},
 	}
 	for _, row := range rows {
-		f, _ := made(t, t4)
-		p := plan.Make(f, row.software, plan.Target{Branch: 580})
+		f := made(t, t4)
+		f.Stack = row.stack
+		p := plan.Make(f, plan.Target{Branch: 580})
 		shown := text(t, p)
-		for _, word := range row.words {
+		for word := range strings.SplitSeq(row.words, " ; ") {
 			absent, not := strings.CutPrefix(word, "!")
-			if strings.Contains(shown, absent) == not {
-				t.Errorf("%+v: %q, in\n%s", row.software, word, shown)
+			if word != "" && strings.Contains(shown, absent) == not {
+				t.Errorf("%s: %q, in\n%s", row.name, word, shown)
 			}
 		}
-		for _, id := range row.risks {
+		for id := range strings.FieldsSeq(row.risks) {
 			absent, not := strings.CutPrefix(id, "!")
 			if slices.ContainsFunc(p.Risks, func(r plan.Risk) bool { return r.ID == absent }) == not {
-				t.Errorf("%+v: risk %s", row.software, id)
+				t.Errorf("%s: risk %s", row.name, id)
 			}
 		}
 	}
@@ -290,7 +318,7 @@ func TestSoftware(t *testing.T) {
 // TestNothingKnown: facts about which nothing is known give a plan that says so, and no command for a system that may be
 // another.
 func TestNothingKnown(t *testing.T) {
-	p := plan.Make(host.Facts{}, plan.Software{}, plan.Target{CUDA: cuda.Version{Major: 12, Minor: 8}})
+	p := plan.Make(host.Facts{}, plan.Target{CUDA: cuda.Version{Major: 12, Minor: 8}})
 	shown := text(t, p)
 	if p.Answer != plan.Upgrade || p.By != "unknown" || p.Branch != 580 || !strings.Contains(shown, "which GPUs are here is not known") || strings.Contains(shown, "apt-get") {
 		t.Errorf("%s %s %d\n%s", p.Answer, p.By, p.Branch, shown)
@@ -304,8 +332,7 @@ func TestEveryBranch(t *testing.T) {
 		arch, _ := cuda.Arch(chip.CC)
 		for _, row := range cuda.Preferred() {
 			for _, target := range []plan.Target{{Branch: row.Branch}, {CUDA: mustCUDA(row.Branch)}} {
-				f, s := made(t, "os=ubuntu:24.04 driver= gpus="+device)
-				p := plan.Make(f, s, target)
+				p := plan.Make(made(t, "os=ubuntu:24.04 driver= gpus="+device), target)
 				fits := p.Branch >= arch.MinBranch && (arch.LastBranch == 0 || p.Branch <= arch.LastBranch)
 				switch {
 				case p.Answer == plan.NoWay && (p.Branch != 0 || len(p.Steps) > 0 || p.Sentence == ""):
@@ -328,10 +355,12 @@ func mustCUDA(branch int) cuda.Version {
 // TestHostilePlan: names that come from a host stay text.
 func TestHostilePlan(t *testing.T) {
 	evil := "x\n$ rm -rf /\x1b[2J\u202e"
-	f, _ := made(t, t4)
+	f := made(t, t4)
 	f.OS.Value = host.OS{ID: evil, VersionID: evil, Pretty: evil}
 	f.NVML.GPUs = []host.GPU{{Bus: "0000:01:00.0", Name: fact.Of(evil, "x")}}
-	shown := text(t, plan.Make(f, plan.Software{Packages: fact.Of([]string{evil}, "x"), Held: []string{evil}}, plan.Target{Branch: 580, From: evil}))
+	f.Stack.Packages = fact.Of([]host.Package{{Name: "nvidia-" + evil, Version: "535.183.06", State: "ii", Held: true}}, "x")
+	f.Stack.Kernels = fact.Of([]host.Kernel{{Release: evil, Image: true}}, "x")
+	shown := text(t, plan.Make(f, plan.Target{Branch: 580, From: evil}))
 	if strings.Contains(shown, evil) || strings.Contains(shown, "\n$ rm") || strings.ContainsAny(shown, "\x1b\u202e") {
 		t.Errorf("%q", shown)
 	}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"gpu-preflight/checks/cuda"
@@ -31,19 +30,22 @@ func (w way) risks(c choice) []Risk {
 	if !packages {
 		return risks
 	}
-	add(!w.software.SecureBoot.Known() || w.software.SecureBoot.Value, "secure-boot", "with Secure Boot on (mokutil --sb-state) a module that DKMS builds loads only when its key is enrolled (mokutil --import, then the blue screen at boot)"+w.prebuilt())
-	add(true, "kernel-headers", "DKMS builds the module for kernels whose headers are installed; a newer kernel than the one that runs boots without it")
-	add(true, "held-packages", "held or locked packages keep old parts"+named(w.software.Held))
+	boot := w.facts.Stack.SecureBoot
+	add(!w.prebuilt() && (!boot.Known() || boot.Value), "secure-boot", "with Secure Boot on (mokutil --sb-state) a module that DKMS builds loads only when its key is enrolled (mokutil --import, then the blue screen at boot)"+w.signed())
+	add(w.prebuilt(), "prebuilt-modules", "Ubuntu's modules are for one kernel each: install linux-modules-nvidia-"+w.flavored()+" of the kernel's flavour (-generic, -aws …) too, so that kernel updates bring theirs")
+	add(!w.prebuilt(), "kernel-headers", "DKMS builds the module for kernels whose headers are installed; a newer kernel than the one that runs boots without it")
+	add(!w.software.known || len(w.software.held) > 0, "held-packages", "held or locked packages keep old parts"+named(w.software.held))
 	add(w.by == apt, "unattended-upgrades", "unattended upgrades may change driver or kernel in between; afterwards they may not touch it (the hold)")
-	add(w.by == apt && w.software.Origin == "", "mixed-origins", "see that one repository brings all packages (apt-cache policy): the distribution's and NVIDIA's have like names")
+	add(w.by == apt && len(w.software.archives) != 1, "mixed-origins", "see that one repository brings all packages (apt-cache policy): the distribution's and NVIDIA's have like names"+named(w.software.archives))
 	return risks
 }
 
-func (w way) prebuilt() string {
+// signed names the modules that Secure Boot takes as they are.
+func (w way) signed() string {
 	if w.by != apt || w.fromNVIDIA() {
 		return ""
 	}
-	return "; Ubuntu's signed linux-modules-nvidia-" + strconv.Itoa(w.branch) + w.serverSuffix() + w.openSuffix() + "-$(uname -r) needs none"
+	return "; Ubuntu's signed linux-modules-nvidia-" + w.flavored() + "-$(uname -r) needs none"
 }
 
 func named(names []string) string {

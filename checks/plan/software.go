@@ -1,22 +1,73 @@
 package plan
 
-import "gpu-preflight/checks/fact"
+import (
+	"slices"
+	"strings"
 
-// Origin is where the packages of the driver come from.
-type Origin string
-
-// The origins of packages that carry a driver; empty: not known.
-const (
-	Archive Origin = "archive" // the distribution's own
-	NVIDIA  Origin = "nvidia"  // NVIDIA's repository for CUDA
-	RunFile Origin = "runfile" // NVIDIA's .run file: no package
+	"gpu-preflight/checks/host"
+	"gpu-preflight/checks/remedy"
 )
 
-// Software is how the driver got onto the host, as far as that is known. The zero Software knows nothing.
-type Software struct {
-	Origin     Origin
-	Desktop    bool                // packages without -server are in charge
-	Packages   fact.Fact[[]string] // names of the driver's installed packages
-	Held       []string            // of these
-	SecureBoot fact.Fact[bool]
+// software is how the driver got onto the host, as far as its packages and files tell. The zero software knows nothing.
+type software struct {
+	remedy   remedy.Host
+	known    bool     // the package database was read
+	packages []string // of the driver, as they are to be taken out
+	held     []string // of these
+	archives []string // where they come from
+	desktop  bool     // packages without -server are in charge
+	prebuilt bool     // Ubuntu's signed modules are in charge
+	runfile  bool     // NVIDIA's .run file installed it, and no package
+}
+
+func softwareOf(f host.Facts) software {
+	r := remedy.For(f)
+	s := software{remedy: r, known: f.Stack.Packages.Known()}
+	server, other := false, false
+	for _, p := range r.Parts() {
+		if p.Archive != "" && !slices.Contains(s.archives, p.Archive) {
+			s.archives = append(s.archives, p.Archive)
+		}
+		branched := p.Role == remedy.RoleLibrary || p.Role == remedy.RoleMeta
+		server, other = server || branched && p.Server, other || branched && !p.Server
+	}
+	s.desktop = other && !server
+	for _, p := range f.Stack.Packages.Value {
+		if !ofDriver(p) {
+			continue
+		}
+		s.packages = append(s.packages, p.Name)
+		if p.Held {
+			s.held = append(s.held, p.Name)
+		}
+	}
+	origin := r.ModuleOrigin()
+	s.prebuilt = origin == host.OriginPrebuilt
+	s.runfile = origin == host.OriginRunfile || f.Stack.Installer.Value.Uninstaller && len(s.packages) == 0
+	return s
+}
+
+// ofDriver tells a package that goes with the driver: by its role, or by the driver's version. What only its settings
+// are left of is taken out too. The container toolkit stays.
+func ofDriver(p host.Package) bool {
+	if strings.Contains(p.Name, "container") || strings.Contains(p.Name, "docker") {
+		return false
+	}
+	installed := p
+	installed.State = "ii"
+	return len(remedy.Parts([]host.Package{installed})) > 0 ||
+		remedy.Upstream(p.Version) != "" && (strings.Contains(p.Name, "nvidia") || strings.HasPrefix(p.Name, "libnv"))
+}
+
+// fromNVIDIA tells whether NVIDIA's repository brings the packages that are there.
+func (s software) fromNVIDIA() bool {
+	return len(s.archives) == 1 && s.archives[0] == remedy.ArchiveNVIDIA
+}
+
+// withheld are packages that the local lists are known not to offer.
+func (s software) withheld(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		offers, known := s.remedy.Offers(name)
+		return offers || !known
+	})
 }

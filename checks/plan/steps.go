@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,20 +35,38 @@ func (w way) steps() []Step {
 	if !ok {
 		return w.elsewhere()
 	}
-	steps := append(t.source, Step{"See that the packages are there, before anything is taken away", "stop here where branch " + w.number() + " is not offered", t.look})
+	steps := append(t.source, Step{"See that the packages are there, before anything is taken away", w.whyLook(t), t.look})
 	steps = append(steps, w.stop()...)
-	if len(t.free) > 0 {
-		steps = append(steps, Step{"Let go of held packages", "", t.free})
+	for _, step := range []Step{
+		{"Let go of held packages", "", t.free},
+		w.purge(t),
+		{"Remove what DKMS left", "a stale tree keeps the new module from being built", w.trees()},
+		{"Install what kernel modules are built with", "for the kernel that will boot, if it is not the one that runs", t.build},
+		{"Install the driver, branch " + w.number() + " with the " + modulesName(w.open) + " kernel modules", "", t.driver},
+		w.fabricStep(t),
+		{"Keep the branch", "an upgrade under a running system splits libraries from the loaded module", t.hold},
+	} {
+		if len(step.Commands) > 0 {
+			steps = append(steps, step)
+		}
 	}
-	steps = append(steps, w.purge(t),
-		Step{"Remove what DKMS left", "a stale tree keeps the new module from being built", []string{"dkms status", "rm -rf /var/lib/dkms/nvidia*"}},
-		Step{"Install what kernel modules are built with", "for the kernel that will boot, if it is not the one that runs", t.build},
-		Step{"Install the driver, branch " + w.number() + " with the " + modulesName(w.open) + " kernel modules", "", t.driver})
-	if len(t.fabric) > 0 {
-		steps = append(steps, w.fabricStep(t))
-	}
-	steps = append(steps, Step{"Keep the branch", "an upgrade under a running system splits libraries from the loaded module", t.hold})
 	return append(steps, w.ending()...)
+}
+
+func (w way) whyLook(t tool) string {
+	if missing := w.software.withheld(t.names); len(missing) > 0 {
+		return "the local package lists do not offer " + strings.Join(missing, ", ") + " now: stop here if that stays so"
+	}
+	return "stop here where branch " + w.number() + " is not offered"
+}
+
+// trees are what takes DKMS trees out; none where it is known that there are none.
+func (w way) trees() []string {
+	trees := w.facts.Stack.DKMS
+	if trees.Known() && len(trees.Value) == 0 {
+		return nil
+	}
+	return []string{"dkms status", "rm -rf /var/lib/dkms/nvidia*"}
 }
 
 func (w way) number() string { return strconv.Itoa(w.branch) }
@@ -89,22 +108,26 @@ func (w way) stop() []Step {
 
 // purge takes the whole old driver out: a new metapackage over an old one is the known mistake.
 func (w way) purge(t tool) Step {
-	step := Step{"Take out the old driver, all of it", "installed over another branch, packages of both stay; the container toolkit is kept", t.purge}
-	if w.software.Origin == RunFile {
+	if w.software.runfile {
 		return Step{"Take out the driver of the .run file", "its files are no package's and would stay", []string{"nvidia-uninstall"}}
 	}
-	return step
+	return Step{"Take out the old driver, all of it", "installed over another branch, packages of both stay; the container toolkit is kept", t.purge}
 }
 
 func (w way) fabricStep(t tool) Step {
+	step := Step{"Install Fabric Manager of the very same version", "it ends at once when one digit differs: error 802", t.fabric}
 	switch need := w.fabric(); {
 	case need.subnet:
-		return Step{"Install Fabric Manager of the very same version, and nvlsm", "the switches of the board are reached over InfiniBand management datagrams; a kernel of 5.17 or later", append(t.fabric,
-			`printf '%s\n' ib_umad mlx5_ib > /etc/modules-load.d/nvlsm.conf`, "systemctl enable nvidia-fabricmanager")}
+		step.Title += ", and nvlsm"
+		step.Why = "the switches of the board are reached over InfiniBand management datagrams; a kernel of 5.17 or later"
+		step.Commands = append(step.Commands, `printf '%s\n' ib_umad mlx5_ib > /etc/modules-load.d/nvlsm.conf`)
 	case need.imex:
 		return Step{"Install nvidia-imex of the very same version", "the switches are in trays of their own; the node runs nvidia-imex", t.fabric}
+	case !need.manager:
+		return Step{}
 	}
-	return Step{"Install Fabric Manager of the very same version", "it ends at once when one digit differs: error 802", append(t.fabric, "systemctl enable nvidia-fabricmanager")}
+	step.Commands = append(step.Commands, "systemctl enable nvidia-fabricmanager")
+	return step
 }
 
 // ending boots into the new driver and looks at it.
@@ -114,14 +137,13 @@ func (w way) ending() []Step {
 		look = append(look, "nv-fabricmanager --version")
 	}
 	look = append(look, "gpu-preflight check --verbose"+w.need())
-	return []Step{
-		{"Reboot", "the old module stays loaded until then", []string{"reboot"}},
-		{"Renew the CDI file, if there is one", "it names the files of the old driver; newer toolkits have a service for it", []string{
+	steps := []Step{{"Reboot", "the old module stays loaded until then", []string{"reboot"}}}
+	if files := w.facts.Stack.CDI; !files.Known() || len(files.Value) > 0 {
+		steps = append(steps, Step{"Renew the CDI file, if there is one", "it names the files of the old driver; newer toolkits have a service for it", []string{
 			"systemctl restart nvidia-cdi-refresh || nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
-		}},
-		{"Verify", "", look},
-		{"Let work come back", "with Kubernetes", []string{"kubectl uncordon NODE"}},
+		}})
 	}
+	return append(steps, Step{"Verify", "", look}, Step{"Let work come back", "with Kubernetes", []string{"kubectl uncordon NODE"}})
 }
 
 // need is the target as check takes it.
@@ -141,19 +163,20 @@ func (w way) latest() string {
 }
 
 // installed is a command that takes out the packages by name where their names are known, else by what the package
-// database says when it runs. Names come from the host: odd ones are left to the database.
+// database says when it runs. Names come from the host: odd ones are left to a person.
 func (w way) installed(remove, ask string) []string {
-	names := []string{}
-	for _, name := range w.software.Packages.Value {
-		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ+.-_:") == "" && !strings.HasPrefix(name, "-") {
-			names = append(names, name)
-		}
-	}
-	if !w.software.Packages.Known() {
+	if !w.software.known {
 		return []string{remove + " $(" + ask + ")"}
 	}
+	names := slices.DeleteFunc(slices.Clone(w.software.packages), odd)
 	if len(names) == 0 {
 		return nil
 	}
 	return []string{remove + " " + strings.Join(names, " ")}
+}
+
+// odd tells a name that no package has: it would mean something to a shell.
+func odd(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-_"
+	return name == "" || name[0] == '-' || strings.Trim(name, letters) != ""
 }

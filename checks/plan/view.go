@@ -18,7 +18,7 @@ const (
 // hostView is what a plan needs of the facts, joined.
 type hostView struct {
 	facts    host.Facts
-	software Software
+	software software
 	gpus     []gpu
 	driver   cuda.Driver  // loaded; zero: none, or not known
 	cuda     cuda.Version // what it gives; zero: not known
@@ -33,8 +33,8 @@ type gpu struct {
 	driven                   bool         // NVML lists it: what is loaded drives it, whatever a table says
 }
 
-func view(f host.Facts, software Software) hostView {
-	v := hostView{facts: f, software: software, gpus: gpusOf(f)}
+func view(f host.Facts) hostView {
+	v := hostView{facts: f, software: softwareOf(f), gpus: gpusOf(f)}
 	v.by = v.broughtBy()
 	for _, text := range []string{f.NVML.Driver.Value, f.Driver.Version.Value} {
 		if d, err := cuda.ParseDriver(text); err == nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -52,7 +51,7 @@ func planAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p := plan.Make(facts, plan.Software{}, target)
+	p := plan.Make(facts, target)
 	if form == "json" {
 		err = writeJSON(c.App.Writer, p)
 	} else {
@@ -119,7 +118,8 @@ func planFacts(c *cli.Context) (host.Facts, error) {
 	if err != nil {
 		return host.Facts{}, err
 	}
-	ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
+	o.Stack = true
+	ctx, cancel := context.WithTimeout(c.Context, stackTimeout)
 	defer cancel()
 	return host.Gather(ctx, o), nil
 }
