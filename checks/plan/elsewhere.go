@@ -6,7 +6,7 @@ import "strings"
 func (w way) elsewhere() []Step {
 	modules := modulesName(w.open)
 	drain := Step{"Empty the node", "", []string{"kubectl drain NODE --ignore-daemonsets --delete-emptydir-data"}}
-	verify := Step{"Verify", "", []string{"gpu-preflight check --verbose" + w.need()}}
+	verify := Step{"Verify", "", []string{"gpu-preflight doctor", "gpu-preflight check --verbose" + w.need()}}
 	switch w.by {
 	case gke:
 		return []Step{

@@ -136,7 +136,7 @@ func (w way) ending() []Step {
 	if w.fabric().manager {
 		look = append(look, "nv-fabricmanager --version")
 	}
-	look = append(look, "gpu-preflight check --verbose"+w.need())
+	look = append(look, "gpu-preflight doctor", "gpu-preflight check --verbose"+w.need())
 	steps := []Step{{"Reboot", "the old module stays loaded until then", []string{"reboot"}}}
 	if files := w.facts.Stack.CDI; !files.Known() || len(files.Value) > 0 {
 		steps = append(steps, Step{"Renew the CDI file, if there is one", "it names the files of the old driver; newer toolkits have a service for it", []string{

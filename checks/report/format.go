@@ -81,10 +81,18 @@ func decisive(r Report) []checks.Result {
 			}
 		}
 		if len(found) > 0 {
-			return found
+			return leading(found, r.Cause)
 		}
 	}
 	return nil
+}
+
+// leading puts the result that doctor wants to be read first before the others.
+func leading(found []checks.Result, cause []string) []checks.Result {
+	if len(cause) > 0 {
+		slices.SortStableFunc(found, func(a, b checks.Result) int { return truth(b.ID == cause[0]) - truth(a.ID == cause[0]) })
+	}
+	return found
 }
 
 // ids are the names of the checks, with commas between.

@@ -197,6 +197,11 @@ func TestLines(t *testing.T) {
 		{report.Report{Verdict: "warn", WouldRefuse: true, Results: []checks.Result{failed}}, "fail cuda-requirement: it needs CUDA 13.0, but driver 535.183.06 gives 12.2", "WARNING: it needs CUDA 13.0, but driver 535.183.06 gives 12.2 [cuda-requirement]", report.NagiosWarning},
 		{report.Report{Verdict: "warn", Results: []checks.Result{coming}}, "fail driver-loaded: not loaded", "WARNING: not loaded [driver-loaded]", report.NagiosWarning},
 		{report.Report{Verdict: "allow", Mode: "off", Results: []checks.Result{failed}}, "fail cuda-requirement: it needs CUDA 13.0, but driver 535.183.06 gives 12.2", "WARNING: it needs CUDA 13.0, but driver 535.183.06 gives 12.2 [cuda-requirement]", report.NagiosWarning},
+		{
+			report.Report{Verdict: "refuse", Cause: []string{"cuda-driver-version"}, Results: []checks.Result{failed, other}},
+			"fail cuda-driver-version: it needs CUDA 13.0, but driver 535.183.06 gives 12.2",
+			"CRITICAL: it needs CUDA 13.0, but driver 535.183.06 gives 12.2 [cuda-driver-version, cuda-requirement]", report.NagiosCritical,
+		},
 		{report.Report{Verdict: "exempt", Reason: "namespace kube-system"}, "exempt: namespace kube-system", "OK: namespace kube-system", report.NagiosOK},
 	}
 	for _, row := range rows {

@@ -47,7 +47,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Reader: stdin, Writer: stdout, ErrWriter: stderr,
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
-			checkCommand(), factsCommand(), planCommand(), policyCommand(), offCommand(), onCommand(),
+			checkCommand(), doctorCommand(), factsCommand(), planCommand(), policyCommand(), offCommand(), onCommand(),
 			registerCommand(), unregisterCommand(), statusCommand(),
 			demoCommand(), logsCommand(), completionCommand(), versionCommand(),
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gpu-preflight/checks"
-	"gpu-preflight/checks/host"
 )
 
 func factsCommand() *cli.Command {
@@ -27,14 +25,11 @@ func factsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			o, err := thisHost(c, p)
+			facts, err := wholeHost(c, p)
 			if err != nil {
 				return err
 			}
-			o.Stack = true
-			ctx, cancel := context.WithTimeout(c.Context, stackTimeout)
-			defer cancel()
-			return writeJSON(c.App.Writer, host.Gather(ctx, o))
+			return writeJSON(c.App.Writer, facts)
 		},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gpu-preflight/checks/report"
-	"gpu-preflight/hook"
 )
 
 // reportFlag is --format of the commands that print a report.
@@ -40,12 +39,12 @@ func reporting(action func(*cli.Context, string) error) cli.ActionFunc {
 	}
 }
 
-// ended is how a command ends that has printed a report: refused or not, and in Nagios's own codes where it asks.
-func ended(form string, r report.Report) error {
+// ended is how a command ends that has printed a report: failed or not, and in Nagios's own codes where it asks.
+func ended(form string, r report.Report, failed bool) error {
 	switch {
 	case form == "nagios" && report.NagiosCode(r) != report.NagiosOK:
 		return nagiosCode(report.NagiosCode(r))
-	case form != "nagios" && r.Verdict == hook.Refuse:
+	case form != "nagios" && failed:
 		return errRefused
 	}
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"gpu-preflight/checks"
 	"gpu-preflight/checks/cuda"
-	"gpu-preflight/checks/host"
 	"gpu-preflight/checks/plan"
 	"gpu-preflight/checks/report"
 	"gpu-preflight/oci"
@@ -47,7 +45,11 @@ func planAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	facts, err := planFacts(c)
+	pol, err := policy(c)
+	if err != nil {
+		return err
+	}
+	facts, err := doctorFacts(c, pol)
 	if err != nil {
 		return err
 	}
@@ -100,26 +102,3 @@ func bundleTarget(dir string) (plan.Target, error) {
 }
 
 var errNoCUDA = errors.New("its image does not tell which CUDA it needs (CUDA_VERSION, NVIDIA_REQUIRE_CUDA)")
-
-// planFacts are the facts of this host, of the one below --root, or of a facts file at its end.
-func planFacts(c *cli.Context) (host.Facts, error) {
-	if c.IsSet("facts") {
-		entries, err := host.ReadFacts(c.String("facts"))
-		if err != nil {
-			return host.Facts{}, err
-		}
-		return entries[len(entries)-1].Facts, nil
-	}
-	p, err := policy(c)
-	if err != nil {
-		return host.Facts{}, err
-	}
-	o, err := thisHost(c, p)
-	if err != nil {
-		return host.Facts{}, err
-	}
-	o.Stack = true
-	ctx, cancel := context.WithTimeout(c.Context, stackTimeout)
-	defer cancel()
-	return host.Gather(ctx, o), nil
-}

@@ -19,7 +19,7 @@ func (j judged) answer(c *cli.Context, form string) error {
 	if err != nil {
 		return err
 	}
-	return ended(form, r)
+	return ended(form, r, r.Verdict == hook.Refuse)
 }
 
 func color(c *cli.Context) bool {
