@@ -90,11 +90,12 @@ func Preferred() []LifecycleRow {
 
 // rank orders by support and kind.
 func (l LifecycleRow) rank() int {
-	switch {
-	case l.Support == Unsupported:
+	switch l.Support {
+	case Unsupported:
 		return 0
-	case l.Support == SupportUnknown:
+	case SupportUnknown:
 		return 1
+	case Supported:
 	}
 	return 2 + map[string]int{LTSB: 3, PB: 2, NFB: 1}[l.Type]
 }

@@ -89,23 +89,27 @@ type fabricNeed struct {
 func (v hostView) fabric() fabricNeed {
 	f := v.facts.Fabric
 	installed := len(f.Manager.Value)+len(f.SubnetManager.Value)+len(f.ManagerConfig.Value) > 0
-	boards := 0
-	for _, g := range v.gpus {
-		words := strings.Fields(g.name)
-		switch {
-		case slices.ContainsFunc(words, func(w string) bool { return w == "GB200" || w == "GB300" }):
-			return fabricNeed{generation: "NVL72", imex: true}
-		case slices.ContainsFunc(words, func(w string) bool { return w == "B100" || w == "B200" || w == "B300" }):
-			boards++
-		}
-	}
+	boards := v.boards("B100", "B200", "B300")
 	switch {
+	case v.boards("GB200", "GB300") > 0:
+		return fabricNeed{generation: "NVL72", imex: true}
 	case boards >= 8 || boards > 0 && installed:
 		return fabricNeed{generation: "4", manager: true, subnet: true}
-	case f.Switches.Value > 0 && slices.ContainsFunc(v.gpus, func(g gpu) bool { return g.arch.Name == "Hopper" }):
+	case f.Switches.Value == 0:
+		return fabricNeed{}
+	case slices.ContainsFunc(v.gpus, func(g gpu) bool { return g.arch.Name == "Hopper" }):
 		return fabricNeed{generation: "3", manager: true}
-	case f.Switches.Value > 0:
-		return fabricNeed{generation: "2", manager: true}
 	}
-	return fabricNeed{}
+	return fabricNeed{generation: "2", manager: true}
+}
+
+// boards counts the GPUs in whose names one of the words stands.
+func (v hostView) boards(words ...string) int {
+	count := 0
+	for _, g := range v.gpus {
+		if slices.ContainsFunc(strings.Fields(g.name), func(w string) bool { return slices.Contains(words, w) }) {
+			count++
+		}
+	}
+	return count
 }

@@ -43,27 +43,30 @@ func (v hostView) chooseBranch(branch int) choice {
 // it with the limits of minor-version compatibility.
 func (v hostView) chooseCUDA(need cuda.Version) choice {
 	c := choice{left: v.leftBehind(need)}
-	if len(c.left) > 0 && len(c.left) == len(v.gpus) {
+	wrong := v.wrongModules() != ""
+	newest := cuda.NewestCUDA()
+	switch {
+	case len(c.left) > 0 && len(c.left) == len(v.gpus):
 		return v.noCode(need, c)
-	}
-	wrong := v.wrongModules()
-	if !v.cuda.IsZero() && !v.cuda.Less(need) && wrong == "" {
+	case !v.cuda.IsZero() && !v.cuda.Less(need) && !wrong:
 		c.branch = v.driver.Branch()
 		c.enough = "driver " + v.driver.String() + " gives CUDA " + v.cuda.String() + v.newer()
 		return c
-	}
-	if newest := cuda.NewestCUDA(); newest.Less(need) {
+	case newest.Less(need):
 		c.no = "no branch is known that brings CUDA " + need.String() + "; the newest known brings " + newest.String()
 		return c
 	}
-	limited := wrong == "" && v.limited(need)
+	return v.pick(need, c, !wrong && v.limited(need))
+}
+
+// pick chooses among the branches; limited tells that the driver that runs serves the CUDA with limits.
+func (v hostView) pick(need cuda.Version, c choice, limited bool) choice {
 	branch, ok := v.native(need)
 	switch {
+	case ok && limited:
+		c.reasons = []string{bringing(branch), "CUDA " + need.String() + " starts on driver " + v.driver.String() + " already, " + limits}
 	case ok:
-		c.reasons = append(c.reasons, fmt.Sprintf("branch %d brings CUDA %s", branch, brings(branch)))
-		if limited {
-			c.reasons = append(c.reasons, "CUDA "+need.String()+" starts on driver "+v.driver.String()+" already, "+limits)
-		}
+		c.reasons = []string{bringing(branch)}
 	case limited:
 		c.branch, c.enough = v.driver.Branch(), "it starts on driver "+v.driver.String()+" "+limits+", and no branch for these GPUs brings more"
 		return c
@@ -71,14 +74,23 @@ func (v hostView) chooseCUDA(need cuda.Version) choice {
 		if branch, ok = v.compatible(need); !ok {
 			return v.noBranch(need, c)
 		}
-		c.reasons = append(c.reasons, fmt.Sprintf("branch %d brings CUDA %s and starts %s %s", branch, brings(branch), need, limits))
+		c.reasons = []string{bringing(branch) + " and starts " + need.String() + " " + limits}
 	}
+	return v.settle(c, branch)
+}
+
+// settle takes a branch, with the reasons that are left.
+func (v hostView) settle(c choice, branch int) choice {
 	if row, _ := cuda.Lifecycle(branch); row.EOL() {
 		c.reasons = append(c.reasons, "no supported branch does it with these GPUs")
 	}
 	c.branch, c.open = branch, v.openModules(branch)
-	c.reasons = append(append(c.reasons, v.why(branch)...), v.doubts()...)
+	c.reasons = slices.Concat(c.reasons, v.why(branch), v.doubts())
 	return c
+}
+
+func bringing(branch int) string {
+	return fmt.Sprintf("branch %d brings CUDA %s", branch, brings(branch))
 }
 
 const limits = "by minor-version compatibility: without features that need a newer driver, and not PTX of a newer toolkit (error 222)"
@@ -227,8 +239,7 @@ func (v hostView) openModules(branch int) bool {
 // why are the reasons for a branch and its modules.
 func (v hostView) why(branch int) []string {
 	var why []string
-	row, _ := cuda.Lifecycle(branch)
-	switch {
+	switch row, _ := cuda.Lifecycle(branch); {
 	case row.EOL():
 		why = append(why, fmt.Sprintf("branch %d reached the end of its life (%s)", branch, row.EndOfLife))
 	case row.Support == cuda.Supported && row.Type == cuda.LTSB:
@@ -236,13 +247,16 @@ func (v hostView) why(branch int) []string {
 	case row.Support == cuda.Supported && row.Type == cuda.PB:
 		why = append(why, fmt.Sprintf("branch %d is a production branch, supported until %s", branch, row.EndOfLife))
 	}
-	seen := map[string]bool{}
 	for _, g := range v.gpus {
-		if last := g.arch.LastBranch; last == branch && !seen[g.arch.Name] {
-			seen[g.arch.Name] = true
-			why = append(why, lastFor(g.arch))
+		if last := lastFor(g.arch); g.arch.LastBranch == branch && !slices.Contains(why, last) {
+			why = append(why, last)
 		}
 	}
+	return append(why, v.whyModules()...)
+}
+
+func (v hostView) whyModules() []string {
+	var why []string
 	if open := v.onlyOpen(); len(open) > 0 {
 		why = append(why, archs(open)+" needs the open kernel modules")
 	}

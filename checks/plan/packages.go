@@ -20,41 +20,17 @@ const fabricUnsuffixed = 580
 
 // apt is Ubuntu's archive, or NVIDIA's repository. Debian's archive has one branch a release, so it is NVIDIA's there.
 func (w way) apt() tool {
-	debian, nvidia := w.debian(), w.fromNVIDIA()
-	var t tool
-	var first []string
-	switch {
-	case !nvidia:
-		t.names = []string{w.archived()}
-		if kernel := w.kernel(); w.prebuilt() {
-			first = []string{"linux-modules-nvidia-" + w.flavored() + "-" + kernel}
-		}
-	case debian || w.branch >= unsuffixed:
-		first = []string{"nvidia-driver-pinning-" + w.number()}
-		t.names = []string{w.meta()}
-	default:
-		t.names = []string{w.meta() + "-" + w.number()}
+	t := tool{names: w.aptNames()}
+	if w.fromNVIDIA() && !w.hasNVIDIA(t.names[0]) {
+		t.source = []Step{{"Add NVIDIA's repository for " + osName(w.facts.OS.Value), w.whyNVIDIA(), []string{"apt-get install ./cuda-keyring_*_all.deb"}}}
 	}
-	if offers, known := w.software.remedy.Offers(t.names[0]); nvidia && !w.software.fromNVIDIA() && !(known && offers) {
-		t.source = []Step{{"Add NVIDIA's repository for " + osName(w.facts.OS.Value), w.whyNVIDIA(debian), []string{"apt-get install ./cuda-keyring_*_all.deb"}}}
-	}
-	t.names = append(first, t.names...)
 	for _, name := range t.names { // a pin first, or it does not hold for the driver; modules first, or DKMS comes along
 		t.driver = append(t.driver, "apt-get install "+name)
 	}
-	fabric := w.fabricPackages(nvidia && w.branch >= fabricUnsuffixed)
-	for _, name := range fabric {
-		t.fabric = append(t.fabric, "apt-get install "+name+`="$(modinfo -F version nvidia)*"`)
-	}
-	t.names = append(t.names, fabric...)
-	if w.fabric().subnet {
-		t.fabric = append(t.fabric, "apt-get install nvlsm infiniband-diags")
-		t.names = append(t.names, "nvlsm", "infiniband-diags")
-	}
+	w.addFabric(&t, w.fabricPackages(w.fromNVIDIA() && w.branch >= fabricUnsuffixed), "apt-get install ", `="$(modinfo -F version nvidia)*"`)
 	t.look = []string{"apt-get update", "apt-cache policy " + strings.Join(t.names, " ")}
-	t.free = []string{"apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers' | xargs -r apt-mark unhold"}
-	if len(w.software.held) == 0 && w.software.known {
-		t.free = nil
+	if len(w.software.held) > 0 || !w.software.known {
+		t.free = []string{"apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers' | xargs -r apt-mark unhold"}
 	}
 	t.purge = w.installed("apt-get purge --autoremove", `dpkg-query -W -f '${Package}\n' 'nvidia-*' 'libnvidia-*' 'linux-modules-nvidia-*' 'linux-objects-nvidia-*' 'linux-signatures-nvidia-*' 'cuda-drivers*' 'xserver-xorg-video-nvidia*' | grep -vE 'container|docker'`)
 	if !w.prebuilt() {
@@ -62,6 +38,37 @@ func (w way) apt() tool {
 	}
 	t.hold = []string{"apt-mark hold " + strings.Join(t.names, " ")}
 	return t
+}
+
+// aptNames are the packages of the driver, in the order in which to install them.
+func (w way) aptNames() []string {
+	switch {
+	case w.prebuilt():
+		return []string{"linux-modules-nvidia-" + w.flavored() + "-" + w.kernel(), w.archived()}
+	case !w.fromNVIDIA():
+		return []string{w.archived()}
+	case w.debian() || w.branch >= unsuffixed:
+		return []string{"nvidia-driver-pinning-" + w.number(), w.meta()}
+	}
+	return []string{w.meta() + "-" + w.number()}
+}
+
+// hasNVIDIA tells whether NVIDIA's repository is set up: packages came from it, or a package of it is offered.
+func (w way) hasNVIDIA(name string) bool {
+	offers, known := w.software.remedy.Offers(name)
+	return w.software.fromNVIDIA() || known && offers
+}
+
+// addFabric adds what joins the GPUs, in the version of the module that was just installed.
+func (w way) addFabric(t *tool, names []string, install, version string) {
+	for _, name := range names {
+		t.fabric = append(t.fabric, install+name+version)
+	}
+	t.names = append(t.names, names...)
+	if w.fabric().subnet {
+		t.fabric = append(t.fabric, install+"nvlsm infiniband-diags")
+		t.names = append(t.names, "nvlsm", "infiniband-diags")
+	}
 }
 
 // debian tells Debian and what is made after it alone.
@@ -113,8 +120,8 @@ func (w way) kernel() string {
 	return "$(uname -r)"
 }
 
-func (w way) whyNVIDIA(debian bool) string {
-	if debian {
+func (w way) whyNVIDIA() string {
+	if w.debian() {
 		return "Debian's archive has one branch a release; the package cuda-keyring of NVIDIA's download page brings the repository"
 	}
 	return "nvlsm is in that repository only, and one origin has to bring all of the driver; the package cuda-keyring of NVIDIA's download page brings it"
@@ -170,14 +177,7 @@ func (w way) dnf() tool {
 	if w.fabric().manager && w.branch < fabricUnsuffixed {
 		fabric = []string{"nvidia-fabric-manager"}
 	}
-	for _, name := range fabric {
-		t.fabric = append(t.fabric, "dnf install "+name+"-"+version)
-	}
-	t.names = append(t.names, fabric...)
-	if w.fabric().subnet {
-		t.fabric = append(t.fabric, "dnf install nvlsm infiniband-diags")
-		t.names = append(t.names, "nvlsm", "infiniband-diags")
-	}
+	w.addFabric(&t, fabric, "dnf install ", "-"+version)
 	t.hold = []string{"dnf install 'dnf-command(versionlock)'", lock}
 	if os.ID == "amzn" {
 		t.source = []Step{eks}
@@ -202,14 +202,6 @@ func (w way) zypper() tool {
 		hold:  []string{"zypper addlock '" + w.meta() + ">=" + next + "'"},
 	}
 	t.driver = []string{"zypper install '" + w.meta() + "<" + next + "'"}
-	fabric := w.fabricPackages(true)
-	for _, name := range fabric {
-		t.fabric = append(t.fabric, "zypper install "+name+"="+version)
-	}
-	t.names = append(t.names, fabric...)
-	if w.fabric().subnet {
-		t.fabric = append(t.fabric, "zypper install nvlsm infiniband-diags")
-		t.names = append(t.names, "nvlsm", "infiniband-diags")
-	}
+	w.addFabric(&t, w.fabricPackages(true), "zypper install ", "="+version)
 	return t
 }

@@ -111,8 +111,8 @@ func pci(spec string) fact.Fact[[]host.PCIDevice] {
 		return fact.Missing[[]host.PCIDevice]("x", "not told")
 	}
 	var found []host.PCIDevice
-	for device := range strings.SplitSeq(spec, ",") {
-		device, times, _ := strings.Cut(device, "*")
+	for word := range strings.SplitSeq(spec, ",") {
+		device, times, _ := strings.Cut(word, "*")
 		n, _ := strconv.Atoi(times)
 		for range max(n, 1) {
 			found = append(found, host.PCIDevice{Bus: "0000:" + strconv.FormatInt(int64(len(found)+0x10), 16) + ":00.0", Device: device, Class: "0302", Driver: "nvidia"})

@@ -22,16 +22,12 @@ type software struct {
 
 func softwareOf(f host.Facts) software {
 	r := remedy.For(f)
-	s := software{remedy: r, known: f.Stack.Packages.Known()}
-	server, other := false, false
+	s := software{remedy: r, known: f.Stack.Packages.Known(), desktop: desktop(r.Parts())}
 	for _, p := range r.Parts() {
 		if p.Archive != "" && !slices.Contains(s.archives, p.Archive) {
 			s.archives = append(s.archives, p.Archive)
 		}
-		branched := p.Role == remedy.RoleLibrary || p.Role == remedy.RoleMeta
-		server, other = server || branched && p.Server, other || branched && !p.Server
 	}
-	s.desktop = other && !server
 	for _, p := range f.Stack.Packages.Value {
 		if !ofDriver(p) {
 			continue
@@ -45,6 +41,14 @@ func softwareOf(f host.Facts) software {
 	s.prebuilt = origin == host.OriginPrebuilt
 	s.runfile = origin == host.OriginRunfile || f.Stack.Installer.Value.Uninstaller && len(s.packages) == 0
 	return s
+}
+
+// desktop tells a driver whose libraries and metapackages are all without -server.
+func desktop(parts []remedy.Part) bool {
+	branched := slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool {
+		return p.Role != remedy.RoleLibrary && p.Role != remedy.RoleMeta
+	})
+	return len(branched) > 0 && !slices.ContainsFunc(branched, func(p remedy.Part) bool { return p.Server })
 }
 
 // ofDriver tells a package that goes with the driver: by its role, or by the driver's version. What only its settings

@@ -28,6 +28,7 @@ type hostView struct {
 // gpu is one GPU that a driver of this host would serve.
 type gpu struct {
 	bus, device, name, brand string
+	capability               string       // 8.9; empty: not known
 	arch                     cuda.ArchRow // zero: not known
 	open, proprietary        bool         // the only kernel modules that drive it
 	driven                   bool         // NVML lists it: what is loaded drives it, whatever a table says
@@ -53,58 +54,57 @@ func view(f host.Facts) hostView {
 // machines are not this driver's.
 func gpusOf(f host.Facts) []gpu {
 	var all []gpu
-	at := func(bus string) *gpu {
-		bus = strings.ToLower(bus)
-		if len(bus) == len("00000000:17:00.0") { // NVML's form
-			bus = bus[4:]
-		}
-		i := slices.IndexFunc(all, func(g gpu) bool { return g.bus == bus && bus != "" })
-		if i < 0 {
-			all = append(all, gpu{bus: bus})
-			i = len(all) - 1
-		}
-		return &all[i]
-	}
-	capability := map[string]string{}
 	for _, p := range f.PCI.Value {
 		if strings.HasPrefix(p.Class, "03") && !p.Virtual && p.Driver != "vfio-pci" {
-			g := at(p.Bus)
-			g.device = p.Device
-			if chip, ok := cuda.Chip(p.Device); ok {
-				capability[g.bus] = chip.CC
-			}
+			chip, _ := cuda.Chip(p.Device)
+			g := at(&all, p.Bus)
+			g.device, g.capability = p.Device, chip.CC
 		}
 	}
 	for _, p := range f.ProcGPUs.Value {
-		at(p.Bus).name = p.Model
+		at(&all, p.Bus).name = p.Model
 	}
 	for _, n := range f.NVML.GPUs {
-		g := at(n.Bus)
+		g := at(&all, n.Bus)
 		g.brand, g.driven = n.Brand.Value, n.UUID.Known() || n.Name.Known()
 		if n.Name.Value != "" {
 			g.name = n.Name.Value
 		}
 		if n.Capability.Known() {
-			capability[g.bus] = n.Capability.Value
+			g.capability = n.Capability.Value
 		}
 	}
 	slices.SortStableFunc(all, func(a, b gpu) int { return strings.Compare(a.bus, b.bus) })
 	for i := range all {
-		all[i].fill(capability[all[i].bus])
+		all[i].fill()
 	}
 	return all
+}
+
+// at is the GPU of a bus address, which NVML writes with a longer domain. Without an address it is a GPU of its own.
+func at(all *[]gpu, bus string) *gpu {
+	bus = strings.ToLower(bus)
+	if len(bus) == len("00000000:17:00.0") {
+		bus = bus[4:]
+	}
+	i := slices.IndexFunc(*all, func(g gpu) bool { return g.bus == bus && bus != "" })
+	if i < 0 {
+		*all = append(*all, gpu{bus: bus})
+		i = len(*all) - 1
+	}
+	return &(*all)[i]
 }
 
 // fill adds what the tables know. Maxwell, Pascal and Volta have no open kernel modules; Grace Hopper, Blackwell and
 // later have no others.
 // https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/kernel-modules.html
-func (g *gpu) fill(capability string) {
-	g.arch, _ = cuda.Arch(capability)
+func (g *gpu) fill() {
+	g.arch, _ = cuda.Arch(g.capability)
 	if id, err := strconv.ParseUint(g.device, 16, 16); err == nil && g.name == "" {
 		row, _ := cuda.FabricGPU(uint16(id))
 		g.name = row.Name
 	}
-	major, minor, _ := strings.Cut(capability, ".")
+	major, minor, _ := strings.Cut(g.capability, ".")
 	m, err := strconv.Atoi(major)
 	switch {
 	case err != nil:

@@ -76,7 +76,8 @@ func decisive(r Report) []checks.Result {
 	for _, status := range []checks.Status{checks.StatusFail, checks.StatusWarn, checks.StatusUnknown} {
 		var found []checks.Result
 		for _, result := range r.Results {
-			if result.Status == status && !(refused && (result.Transient || status == checks.StatusWarn)) {
+			passing := result.Transient || status == checks.StatusWarn // does not refuse
+			if result.Status == status && (!refused || !passing) {
 				found = append(found, result)
 			}
 		}

@@ -46,12 +46,13 @@ func NagiosError(command string, err error) string {
 // to be zero carry the range of the alert.
 func nagios(command string, r Report) string {
 	counts := count(r.Results)
-	perf := " |"
+	var perf strings.Builder
+	perf.WriteString(" |")
 	for _, p := range []struct {
 		status checks.Status
 		alert  string // ranges of warning and critical
 	}{{checks.StatusFail, ";0"}, {checks.StatusWarn, "0;"}, {checks.StatusUnknown, ";"}, {checks.StatusPass, ";"}, {checks.StatusSkip, ";"}} {
-		perf += fmt.Sprintf(" %s=%d;%s;0;%d", p.status, counts[p.status], p.alert, len(r.Results))
+		fmt.Fprintf(&perf, " %s=%d;%s;0;%d", p.status, counts[p.status], p.alert, len(r.Results))
 	}
 	text := "GPU " + strings.ToUpper(command) + " " + nagiosWords[NagiosCode(r)] + ": "
 	found := decisive(r)
@@ -63,7 +64,7 @@ func nagios(command string, r Report) string {
 	default:
 		text += tally(r)
 	}
-	return strings.TrimSuffix(oneLine(text, maxNagios-len(perf)), "\n") + perf + "\n"
+	return strings.TrimSuffix(oneLine(text, maxNagios-perf.Len()), "\n") + perf.String() + "\n"
 }
 
 // plugin is text without the bar, behind which a plugin's performance data begin.

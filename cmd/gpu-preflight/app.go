@@ -127,8 +127,8 @@ func given(c *cli.Context, flag string) (string, bool) {
 	return "", false
 }
 
-func global(c *cli.Context, flag string) string {
-	value, _ := given(c, flag)
+func rootFlag(c *cli.Context) string {
+	value, _ := given(c, "root")
 	return value
 }
 

@@ -40,7 +40,7 @@ func doctorAction(c *cli.Context, form string) error {
 		return err
 	}
 	r, unjudged := examine(facts, p)
-	r.Host.Root = global(c, "root")
+	r.Host.Root = rootFlag(c)
 	style := report.Style{Color: color(c), Verbose: c.Bool("verbose")}
 	if form == "text" {
 		err = report.Doctor(c.App.Writer, r, unjudged, style)

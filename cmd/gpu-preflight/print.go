@@ -14,7 +14,7 @@ import (
 // answer prints the judgement; a refusal is the exit code's matter.
 func (j judged) answer(c *cli.Context, form string) error {
 	r := j.report()
-	r.Host.Root = global(c, "root")
+	r.Host.Root = rootFlag(c)
 	err := report.Write(c.App.Writer, form, c.Command.Name, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
 	if err != nil {
 		return err
