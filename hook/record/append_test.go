@@ -218,7 +218,7 @@ func TestAppendWhileOneWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer other.Close()
-			if err := errors.Join(unix.Flock(int(other.Fd()), tt.how), writeText(other, begun)); err != nil {
+			if err = errors.Join(unix.Flock(int(other.Fd()), tt.how), writeText(other, begun)); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan error, 1)
@@ -230,7 +230,7 @@ func TestAppendWhileOneWrites(t *testing.T) {
 				}
 				ended <- nil
 			}()
-			if err := errors.Join(record.Append(path, launch("a")), <-ended); err != nil {
+			if err = errors.Join(record.Append(path, launch("a")), <-ended); err != nil {
 				t.Fatal(err)
 			}
 			data, err := os.ReadFile(path)
