@@ -83,11 +83,15 @@ func requiredCUDA(declared image.Declared) (cuda.Version, bool) {
 	return cuda.Version{}, false
 }
 
-// ImageCUDA is the CUDA that a host needs for an image, by the image's own word: the higher of CUDA_VERSION and of what
-// NVIDIA_REQUIRE_CUDA asks for alone. ok is false where it says neither.
+// ImageCUDA is the CUDA that a host needs for an image: what its files tell, or else its CUDA_VERSION, unless what
+// NVIDIA_REQUIRE_CUDA asks for alone is higher. ok is false where nothing tells it.
 func ImageCUDA(needs image.Requirements) (version cuda.Version, ok bool) {
+	built := needs.CUDAVersion
+	if sign, found := (Facts{Launch: Launch{Needs: needs}}).decisiveSign(); found {
+		built = sign.Version
+	}
 	version, ok = requiredCUDA(needs.Declared)
-	if v, err := cuda.ParseVersion(needs.CUDAVersion); err == nil && (!ok || version.Less(v)) {
+	if v, err := cuda.ParseVersion(built); err == nil && (!ok || version.Less(v)) {
 		return v, true
 	}
 	return version, ok

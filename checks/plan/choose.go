@@ -50,7 +50,7 @@ func (v hostView) chooseCUDA(need cuda.Version) choice {
 		return v.noCode(need, c)
 	case !v.cuda.IsZero() && !v.cuda.Less(need) && !wrong:
 		c.branch = v.driver.Branch()
-		c.enough = "driver " + v.driver.String() + " gives CUDA " + v.cuda.String() + v.newer()
+		c.enough = v.gives() + v.newer()
 		return c
 	case newest.Less(need):
 		c.no = "no branch is known that brings CUDA " + need.String() + "; the newest known brings " + newest.String()

@@ -84,7 +84,7 @@ func Make(f host.Facts, t Target) Plan {
 	if p.OS == "" {
 		p.OS = osName(f.OS.Value)
 	}
-	if !v.cuda.IsZero() {
+	if !v.cuda.IsZero() && !v.atLeast {
 		p.CUDA = v.cuda.String()
 	}
 	switch {

@@ -22,6 +22,7 @@ type hostView struct {
 	gpus     []gpu
 	driver   cuda.Driver  // loaded; zero: none, or not known
 	cuda     cuda.Version // what it gives; zero: not known
+	atLeast  bool         // it gives that or more: the branch is in no table
 	by       string
 }
 
@@ -44,10 +45,33 @@ func view(f host.Facts) hostView {
 	}
 	if said, err := cuda.ParseVersion(f.NVML.CUDA.Value); err == nil {
 		v.cuda = said
-	} else if row, ok := cuda.MaxCUDA(v.driver.Branch()); ok && v.by != wsl { // WSL's numbers are Windows' own
-		v.cuda = row.Version
+	} else if v.by != wsl { // WSL's numbers are Windows' own
+		v.cuda, v.atLeast = atLeast(v.driver.Branch())
 	}
 	return v
+}
+
+// atLeast is what a branch brings by the table. One that is not in it brings no less than the one below: a newer branch
+// has never brought less.
+func atLeast(branch int) (v cuda.Version, bound bool) {
+	if row, ok := cuda.MaxCUDA(branch); ok {
+		return row.Version, false
+	}
+	for _, row := range cuda.Preferred() {
+		if brought := brings(row.Branch); row.Branch < branch && v.Less(brought) {
+			v, bound = brought, true
+		}
+	}
+	return v, bound
+}
+
+// gives is what the driver that runs gives, in words.
+func (v hostView) gives() string {
+	words := "driver " + v.driver.String() + " gives "
+	if v.atLeast {
+		words += "at least "
+	}
+	return words + "CUDA " + v.cuda.String()
 }
 
 // gpusOf joins what PCI, the driver and NVML say of each GPU, in the order of the bus. GPUs that are given to virtual

@@ -12,6 +12,7 @@ import (
 	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/plan"
 	"gpu-preflight/checks/report"
+	"gpu-preflight/hook"
 	"gpu-preflight/oci"
 	"gpu-preflight/oci/image"
 )
@@ -41,32 +42,32 @@ func planAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	target, err := planTarget(c)
+	p, err := policy(c)
 	if err != nil {
 		return err
 	}
-	pol, err := policy(c)
+	target, err := planTarget(c, p)
 	if err != nil {
 		return err
 	}
-	facts, err := doctorFacts(c, pol)
+	facts, err := doctorFacts(c, p)
 	if err != nil {
 		return err
 	}
-	p := plan.Make(facts, target)
+	runbook := plan.Make(facts, target)
 	if form == "json" {
-		err = writeJSON(c.App.Writer, p)
+		err = writeJSON(c.App.Writer, runbook)
 	} else {
-		err = report.Plan(c.App.Writer, p, report.Style{Color: color(c)})
+		err = report.Plan(c.App.Writer, runbook, report.Style{Color: color(c)})
 	}
-	if err == nil && p.Answer == plan.NoWay {
+	if err == nil && runbook.Answer == plan.NoWay {
 		err = errRefused
 	}
 	return err
 }
 
 // planTarget is what exactly one of the flags asks for.
-func planTarget(c *cli.Context) (plan.Target, error) {
+func planTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
 	given := slices.DeleteFunc([]string{"cuda", "driver", "bundle"}, func(flag string) bool { return !c.IsSet(flag) })
 	if len(given) != 1 {
 		return plan.Target{}, wrongUsage(c, "exactly one of --cuda, --driver and --bundle says what for")
@@ -85,20 +86,25 @@ func planTarget(c *cli.Context) (plan.Target, error) {
 		}
 		return plan.Target{Branch: branch}, nil
 	}
-	return bundleTarget(c.String("bundle"))
+	return bundleTarget(c, p)
 }
 
-// bundleTarget is the CUDA that a bundle's image says it needs.
-func bundleTarget(dir string) (plan.Target, error) {
+// bundleTarget is the CUDA that a bundle's image needs, by its files and its environment.
+func bundleTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
+	dir := c.String("bundle")
 	container, err := oci.LoadContainer(dir)
 	if err != nil {
 		return plan.Target{}, err
 	}
-	v, ok := checks.ImageCUDA(image.FromContainer(container))
+	launch := checks.Launch{Container: container, Needs: image.FromContainer(container)}
+	if err = lookIntoRootfs(c, p, &launch); err != nil {
+		return plan.Target{}, err
+	}
+	v, ok := checks.ImageCUDA(launch.Needs)
 	if !ok {
 		return plan.Target{}, fmt.Errorf("bundle %s: %w", dir, errNoCUDA)
 	}
 	return plan.Target{CUDA: v, From: "the image of " + dir}, nil
 }
 
-var errNoCUDA = errors.New("its image does not tell which CUDA it needs (CUDA_VERSION, NVIDIA_REQUIRE_CUDA)")
+var errNoCUDA = errors.New("neither its environment (CUDA_VERSION, NVIDIA_REQUIRE_CUDA) nor its files tell which CUDA it needs")
