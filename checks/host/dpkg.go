@@ -85,7 +85,10 @@ func offered(ctx context.Context, o Options, t tree, installed []Package) fact.F
 	const asked = "apt-cache madison"
 	options := []string{"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}
 	if o.Root != "" {
-		options = append(options, "-o", "RootDir="+o.Root)
+		for _, place := range []string{"Dir::State=/var/lib/apt", "Dir::State::status=/var/lib/dpkg/status", "Dir::Etc=/etc/apt"} {
+			key, path, _ := strings.Cut(place, "=")
+			options = append(options, "-o", key+"="+o.Root+path)
+		}
 	}
 	names, why := runTool(ctx, o, "apt-cache", append(options, "pkgnames")...)
 	if why != "" {
