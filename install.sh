@@ -9,13 +9,14 @@ Usage: install.sh [--register auto|none|ENGINE,...] [--dry-run] [--prefix DIR] [
        install.sh --build DIR
 
 Puts the programs into PREFIX/bin, the policy into /etc/gpu-preflight/config.toml (kept if it is there), the
-folder of the records into /var/log/gpu-preflight, and its logrotate file into /etc/logrotate.d. No container is
-judged until an engine is told of it: by --register here, or by gpu-preflight register later.
+folder of the records into /var/log/gpu-preflight, and its logrotate file into /etc/logrotate.d, then registers: no
+container is judged until an engine is told of it. No engine is restarted; what has to be is printed.
 In a source tree with Go at hand the programs are built, else they are taken from beside this script or bin/.
 
   --prefix DIR    where bin/ lies (default /usr/local)
   --destdir DIR   install below DIR, as for a package (default: this host)
-  --register WHAT auto: the engines that gpu-preflight register finds; names with commas between; none (default)
+  --register WHAT auto: the engines that gpu-preflight register finds; names with commas between; none.
+                  Default: auto; over an earlier installation what is registered, and nothing new; none with --destdir
   --dry-run       print each action, change nothing
   --uninstall     undo every registration, remove the programs; keep the policy and the records
   --purge         with --uninstall: remove the policy and the records too
@@ -24,6 +25,7 @@ In a source tree with Go at hand the programs are built, else they are taken fro
 
 Examples:
   sudo ./install.sh
+  sudo ./install.sh --register none
   sudo ./install.sh --register docker,cdi
   sudo ./install.sh --dry-run --prefix /opt/gpu-preflight
   ./install.sh --destdir /tmp/package --prefix /usr
@@ -136,6 +138,7 @@ find_programs() {
 
 install_all() {
 	find_programs
+	[ ! -e "$bin/gpu-preflight" ] || upgrade=yes
 	[ -n "$dry_run" ] || mkdir -p "$bin" "$dest/var/log/gpu-preflight"
 	for name in gpu-preflight-nvml gpu-preflight-hook gpu-preflight; do
 		if [ -x "$programs/$name" ]; then
@@ -162,16 +165,29 @@ install_all() {
 	register_all
 }
 
-# register_all puts the programs in front of the engines that were named.
+# registered names the engines that are registered on the host, one a line.
+registered() {
+	for state in "$dest/var/lib/gpu-preflight/register"/*.json; do
+		state=${state##*/}
+		[ "$state" = '*.json' ] || say "${state%.json}"
+	done
+}
+
+# register_all puts the programs in front of engines. What an operator left out or took out stays out on an upgrade.
 register_all() {
+	if [ -z "$register" ]; then
+		register=auto
+		[ -z "$upgrade" ] || register=$(registered)
+		[ -z "$dest" ] || register=''
+	fi
 	case $register in
-	none)
-		say "installed; no container is judged yet. Next: gpu-preflight register --dry-run"
+	none | '')
+		say "installed; nothing was registered. Next: gpu-preflight register --dry-run"
 		return
 		;;
 	auto) set -- ;;
 	*)
-		old=$IFS IFS=,
+		old=$IFS IFS=,$newline
 		set -f
 		# shellcheck disable=SC2086 # split at the commas
 		set -- $register
@@ -179,15 +195,29 @@ register_all() {
 		IFS=$old
 		;;
 	esac
-	do_ "$bin/gpu-preflight" ${dest:+--root "$dest"} register --prefix "$prefix" "$@"
+	do_ "$bin/gpu-preflight" ${dest:+--root "$dest"} register --prefix "$prefix" "$@" ||
+		die "installed, but not registered everywhere (see above)"
 }
 
 # unregister_all comes first: an engine that names a program which is gone starts no container.
 unregister_all() {
-	[ -n "$(find "$dest/var/lib/gpu-preflight/register" -type f 2>/dev/null | head -n 1)" ] || return 0
-	[ -x "$bin/gpu-preflight" ] || die "$dest/var/lib/gpu-preflight/register names registrations, and $bin/gpu-preflight is not there to undo them: install again, then uninstall"
-	do_ "$bin/gpu-preflight" ${dest:+--root "$dest"} unregister --prefix "$prefix" ||
-		die "the registrations are not undone (see above), so nothing was removed"
+	states=$(registered)
+	[ -n "$states" ] || return 0
+	if [ -x "$bin/gpu-preflight" ]; then
+		do_ "$bin/gpu-preflight" ${dest:+--root "$dest"} unregister --prefix "$prefix" ||
+			die "the registrations are not undone (see above), so nothing was removed"
+	elif [ "$states" = docker ] && no_shims; then
+		say "docker's runtime gpu-preflight was left for containers that name it, and leads straight to the next one"
+	else
+		die "$dest/var/lib/gpu-preflight/register names registrations, and $bin/gpu-preflight is not there to undo them: install again, then uninstall"
+	fi
+}
+
+# no_shims says that whatever engines still call leads straight to the runtimes behind it, as unregister leaves it.
+no_shims() {
+	for shim in "$dest$prefix/libexec/gpu-preflight"/*/gpu-preflight-runtime; do
+		[ -L "$shim" ] || return 1
+	done
 }
 
 uninstall_all() {
@@ -207,8 +237,10 @@ uninstall_all() {
 	fi
 }
 
+newline='
+'
 here=$(cd "$(dirname "$0")" && pwd)
-action=install_all register=none dry_run='' purge='' prefix=/usr/local dest='' out=''
+action=install_all register='' upgrade='' dry_run='' purge='' prefix=/usr/local dest='' out=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--register)

@@ -5,6 +5,7 @@ package checks
 func All() []Check {
 	return []Check{
 		driverLoaded,
+		libcudaInjected,
 		driverLibraryVersion,
 		nvmlResponds,
 		gpuPresent,

@@ -98,7 +98,7 @@ func checkText(t *testing.T, text string) {
 
 func TestAllIsWhole(t *testing.T) {
 	want := []string{
-		"driver-loaded", "driver-library-version", "nvml-responds", "gpu-present", "gpu-reachable", "gpu-injected",
+		"driver-loaded", "libcuda-injected", "driver-library-version", "nvml-responds", "gpu-present", "gpu-reachable", "gpu-injected",
 		"container-devices", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
 		"fabric-manager-running", "fabric-manager-version", "fabric-state",
 	}
@@ -176,12 +176,12 @@ func TestNothingKnown(t *testing.T) {
 		rests  map[string]Status
 	}{
 		"bare": {bare, map[string]Status{
-			"gpu-injected": StatusPass, "container-devices": StatusSkip, "cuda-requirement": StatusSkip,
+			"libcuda-injected": StatusSkip, "gpu-injected": StatusPass, "container-devices": StatusSkip, "cuda-requirement": StatusSkip,
 			"cuda-driver-version": StatusSkip, "gpu-compute-capability": StatusSkip,
 		}},
-		"all asked": {whole.Launch, map[string]Status{"gpu-injected": StatusPass}},
-		"hook":      {hooked, map[string]Status{"gpu-injected": StatusPass, "container-devices": StatusSkip}},
-		"no nodes":  {noNodes, map[string]Status{"gpu-injected": StatusPass}},
+		"all asked": {whole.Launch, map[string]Status{"libcuda-injected": StatusSkip, "gpu-injected": StatusPass}},
+		"hook":      {hooked, map[string]Status{"libcuda-injected": StatusSkip, "gpu-injected": StatusPass, "container-devices": StatusSkip}},
+		"no nodes":  {noNodes, map[string]Status{"libcuda-injected": StatusSkip, "gpu-injected": StatusPass}},
 	} {
 		for _, mode := range []Requirement{RequirementAuto, RequirementDeclared, RequirementMinorVersion} {
 			for _, r := range Run(Facts{Launch: tt.launch, Requirement: mode}, All()) {

@@ -19,7 +19,7 @@ var driverLibraryVersion = Check{
 	Why:   `CUDA would fail with error 803, "system has unsupported display driver / cuda driver combination" (NVML: Driver/library version mismatch)`,
 	CUDA:  []int{803},
 	Links: []string{"https://github.com/NVIDIA/nvidia-container-toolkit/issues/394"},
-	After: []string{"driver-loaded"},
+	After: []string{"driver-loaded", "libcuda-injected"},
 	Run: func(f Facts) Result {
 		if why := f.foreign(); why != "" {
 			return skip("%s", why)

@@ -49,6 +49,7 @@ func healthy() Facts {
 			{Name: "libcuda", Path: "/usr/lib/x86_64-linux-gnu/libcuda.so." + version, Version: version, Root: "/"},
 			{Name: "libnvidia-ml", Path: "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so." + version, Version: version, Root: "/"},
 		}),
+		Sources: []host.Source{{Path: "/usr/lib/x86_64-linux-gnu/libcuda.so." + version, There: known(true)}},
 		Majors:  known(map[string]int{"nvidia": 195, "nvidiactl": 195, "nvidia-uvm": 511, "nvidia-caps": 236}),
 		MIGCaps: known([]host.MIGCapability{}),
 		Params:  known(map[string]string{"NvLinkDisable": "0"}),

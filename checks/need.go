@@ -72,6 +72,12 @@ func (f Facts) hostCUDA() fact.Fact[cuda.Version] {
 	return fact.Of(row.Version, strings.Join(row.Titles(), "; "))
 }
 
+// OlderMajor tells whether the host's driver is known to bring no CUDA of the newest major version.
+func (f Facts) OlderMajor() bool {
+	have := f.hostCUDA()
+	return have.Known() && have.Value.Major < cuda.NewestCUDA().Major
+}
+
 // branch is the driver branch of a Linux host.
 func (f Facts) branch() (int, bool) {
 	if f.foreign() != "" {

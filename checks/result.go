@@ -37,6 +37,8 @@ type Result struct {
 	Unmet     []string `json:"unmet,omitempty"` // every unmet term of a requirement
 	// Need marks a failure of what the image asks for, which NVIDIA_DISABLE_REQUIRE turns into a warning.
 	Need bool `json:"-"`
+	// Proven says that files of the image prove the need, which the policy's evidence may turn into a warning.
+	Proven bool `json:"-"`
 }
 
 func result(status Status, format string, args ...any) Result {

@@ -54,7 +54,7 @@ func endOnSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // Options say how the hook was called.
 type Options struct {
-	Program            string // hook | runtime
+	Program            string // hook | ProgramRuntime
 	Config             string // policy file
 	Root               string // the host's files are below it
 	NVMLLibrary        string
@@ -64,6 +64,11 @@ type Options struct {
 	RunDir             string
 	Began              time.Time
 }
+
+// ProgramRuntime is the Program of a launch that the shim asks about. Nothing is mounted yet then, and below
+// nvidia-container-runtime the configuration is final: whether the files to mount are there is worth a look. A hook
+// runs after the mounts were made; above nvidia-container-runtime what is mounted is still to be decided.
+const ProgramRuntime = "runtime"
 
 // Run is the hook: the container's state on stdin, the verdict as exit code, the refusal on stderr. An error of
 // ours never refuses: it is recorded, and the container starts.
@@ -183,13 +188,18 @@ func (o Options) launch(ctx context.Context, launch checks.Launch) string {
 // judge gathers the host's facts, looks into the image where that can matter, and settles.
 func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (host.Facts, Verdict, time.Duration) {
 	world := &ThisHost{Timeout: time.Duration(p.Timeout), Began: o.Began, Options: o.hostOptions(launch.GPUs, p)}
+	if o.Program == ProgramRuntime && !o.AboveNVIDIARuntime {
+		world.Options.Sources = launch.Container.DriverSources()
+	}
 	limited, cancel := context.WithDeadline(ctx, o.Began.Add(time.Duration(p.Timeout)))
 	defer cancel()
 	facts := world.Facts(limited)
 	first := Judge(facts, launch, p)
-	if needsCompat(first.Results) {
+	if mayProve(facts, p) || needsCompat(first.Results) {
 		c := launch.Container
-		launch.Needs.Compat = RootfsCompat(limited, c.Root, c.Env, o.RunDir).Behind(c.Mounts, c.Env)
+		look := LookIntoRootfs(limited, c.Root, image.ProgramOf(c), o.RunDir)
+		look.Compat = look.Compat.Behind(c.Mounts, c.Env)
+		launch.Needs = launch.Needs.With(look)
 		first = Judge(facts, launch, p)
 	}
 	return o.wait(ctx, world, facts, first, launch, p)
@@ -212,6 +222,12 @@ func (o Options) wait(ctx context.Context, world World, facts host.Facts, first 
 		mine.release() // this launch is over; the next one of the same container waits for itself
 	}
 	return facts, v, waited
+}
+
+// mayProve tells whether the image's files can prove a need that this host cannot serve: its driver brings no CUDA of the
+// newest major version. With one that does they could only tell of limits, and the launch is spared the look.
+func mayProve(facts host.Facts, p Policy) bool {
+	return p.Evidence != EvidenceOff && checks.Facts{Host: facts}.OlderMajor()
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is

@@ -31,6 +31,9 @@ type Verdict struct {
 // Judge is the one judgement that hook, shim, check, demo and fleet share: facts of the host and of the launch
 // in, verdict out. It does no I/O and does not wait.
 func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
+	if p.Evidence == EvidenceOff {
+		launch.Needs.Evidence = nil
+	}
 	results := p.run(facts, launch, checks.AtLaunch(p.off()))
 	if launch.GPUs.Observer != "" {
 		p.Unknown = "allow" // what only looks at GPUs starts on a broken host too
@@ -68,12 +71,7 @@ func (p Policy) run(facts host.Facts, launch checks.Launch, list []checks.Check)
 // apply is the policy's word on one result, in the order that the documentation of [checks] gives.
 func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 	if r.Need && r.Status == checks.StatusFail {
-		if by := disabledBy(launch); by != "" {
-			r.Status = checks.StatusWarn
-			r.What += " (only warned: " + by + " is set)"
-		} else if typo := launch.Needs.MisspelledDisable; typo != "" {
-			r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
-		}
+		r = p.applyToNeed(r, launch)
 	}
 	switch p.Checks[r.ID] {
 	case SettingWarn:
@@ -85,6 +83,21 @@ func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 			r.Status = checks.StatusFail
 		}
 	case SettingOff:
+	}
+	return r
+}
+
+// applyToNeed is the word on a need of the image that this host cannot serve.
+func (p Policy) applyToNeed(r checks.Result, launch checks.Launch) checks.Result {
+	if r.Proven && p.Evidence == EvidenceWarn {
+		r.Status = checks.StatusWarn
+		return r
+	}
+	if by := disabledBy(launch); by != "" {
+		r.Status = checks.StatusWarn
+		r.What += " (only warned: " + by + " is set)"
+	} else if typo := launch.Needs.MisspelledDisable; typo != "" {
+		r.What += " (" + typo + " does nothing: the variable is NVIDIA_DISABLE_REQUIRE)"
 	}
 	return r
 }

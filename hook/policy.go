@@ -37,6 +37,13 @@ type Requirement checks.Requirement
 // Evidence is what the image's contents may prove: certain refuses, warn never does, off is not looked for.
 type Evidence string
 
+// The words for it.
+const (
+	EvidenceCertain Evidence = "certain"
+	EvidenceWarn    Evidence = "warn"
+	EvidenceOff     Evidence = "off"
+)
+
 // Unknown is what an unknown fact of a check set to refuse means: allow | refuse.
 type Unknown string
 
@@ -138,7 +145,7 @@ type Log struct {
 // DefaultPolicy holds where the file says nothing.
 func DefaultPolicy() Policy {
 	return Policy{
-		Mode: ModeEnforce, Requirement: Requirement(checks.RequirementAuto), Evidence: "certain", Unknown: "allow",
+		Mode: ModeEnforce, Requirement: Requirement(checks.RequirementAuto), Evidence: EvidenceCertain, Unknown: "allow",
 		Timeout: Duration(5 * time.Second), NVMLTimeout: Duration(2 * time.Second), Settle: Duration(20 * time.Second),
 		Checks: map[string]Setting{},
 		Exempt: Exempt{

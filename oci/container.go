@@ -27,6 +27,7 @@ type Container struct {
 	Bundle      string // folder of config.json
 	Root        string // absolute path of the root file system, "" when config.json names none
 	Args        []string
+	Cwd         string   // of the program, "" when config.json names none
 	Env         []string // KEY=VALUE; a key may stand more than once, the last counts
 	Bounding    []string // capability bounding set
 	Annotations map[string]string
@@ -48,6 +49,7 @@ type Hooks struct {
 type config struct {
 	Process struct {
 		Args         []string `json:"args"`
+		Cwd          string   `json:"cwd"`
 		Env          []string `json:"env"`
 		Capabilities struct {
 			Bounding []string `json:"bounding"`
@@ -116,6 +118,7 @@ func parseConfig(data []byte) (*Container, error) {
 	return &Container{
 		Root:        spec.Root.Path,
 		Args:        spec.Process.Args,
+		Cwd:         spec.Process.Cwd,
 		Env:         spec.Process.Env,
 		Bounding:    spec.Process.Capabilities.Bounding,
 		Annotations: spec.Annotations,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
@@ -39,6 +40,30 @@ func (r *Rootfs) Stat(path string) (fs.FileInfo, error) {
 	}
 	return info, handle.Close()
 }
+
+// Real returns a path below the root with every link of it resolved.
+func (r *Rootfs) Real(path string) (string, error) {
+	handle, _, err := r.look(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = handle.Close() }()
+	root, err := os.Readlink(descriptor(r.dir))
+	if err != nil {
+		return "", fmt.Errorf("find the rootfs: %w", bareError(err))
+	}
+	file, err := os.Readlink(descriptor(handle))
+	if err != nil {
+		return "", fmt.Errorf("resolve %q in the rootfs: %w", path, bareError(err))
+	}
+	below, err := filepath.Rel(root, file)
+	if err != nil || !filepath.IsLocal(below) {
+		return "", fmt.Errorf("resolve %q in the rootfs: it was moved away", path)
+	}
+	return filepath.Join("/", below), nil
+}
+
+func descriptor(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
 // Open opens a regular file or a folder below the root.
 func (r *Rootfs) Open(path string) (*os.File, error) {

@@ -26,6 +26,7 @@ type Facts struct {
 	Params       fact.Fact[map[string]string] `json:"params,omitzero"` // /proc/driver/nvidia/params
 	Fabric       Fabric                       `json:"fabric"`
 	Persistenced fact.Fact[[]Process]         `json:"persistenced,omitzero"`
+	Sources      []Source                     `json:"sources,omitempty"` // what this launch has mounted, where somebody looked
 	NVML         NVML                         `json:"nvml"`
 	Stack        Stack                        `json:"stack,omitzero"`
 }

@@ -18,6 +18,7 @@ type Options struct {
 	Asked       []string      // GPUs asked for: bus ids, UUIDs, MIG names, indexes, minor:N; nil: all
 	AskAll      bool          // ask GPUs that are not resident too, which initialises them; search all processes
 	Stack       bool          // read how the driver was installed too, which only doctor and facts look at
+	Sources     []string      // files that the runtime is to mount, as it names them; nil: none are looked for
 	NVMLLibrary string        // the libnvidia-ml to load, whatever the driver roots hold
 	DriverRoot  string        // the driver root that the launch uses; chooses among known ones only
 	NVMLTimeout time.Duration // for each child; 0: 2 s. ctx bounds the whole
@@ -81,6 +82,9 @@ func Gather(ctx context.Context, o Options) Facts {
 	f.Driver = t.driver()
 	library := t.choose(o, f.Driver.Version.Value)
 	wg.Go(safely(func() { readHost(limited, o, &f) }))
+	if len(o.Sources) > 0 {
+		wg.Go(safely(func() { f.Sources = readSources(limited, o) }))
+	}
 	var nvml NVML
 	var got answers
 	why := "an error of ours"
@@ -92,6 +96,9 @@ func Gather(ctx context.Context, o Options) Facts {
 	f.placeDaemons(t.readDaemons(f.Uptime, o.AskAll || f.hasFabric()))
 	if f.stale() {
 		f.again(ctx, o, t)
+	}
+	if f.lacksSource() {
+		f.Sources = readSources(ctx, o) // NVML's start makes nodes
 	}
 	if f.wantsManagerVersion(o) {
 		readVersions(ctx, o, f.Fabric.Manager.Value)

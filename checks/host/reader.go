@@ -26,12 +26,15 @@ func ChildMain(argv []string) (code int, handled bool) {
 	}
 	emitter := NewEmitter(os.Stdout)
 	t := newTree(argv[1])
-	if len(argv) > 2 && argv[2] == stackArg {
-		t.readStack(emitter)
-	} else if len(argv) > 2 {
-		t.readVersions(emitter, argv[2:])
-	} else {
+	switch {
+	case len(argv) == 2:
 		t.readAll(emitter)
+	case argv[2] == stackArg:
+		t.readStack(emitter)
+	case argv[2] == sourcesWord:
+		t.findSources(emitter, argv[3:])
+	default:
+		t.readVersions(emitter, argv[2:])
 	}
 	emitter.End()
 	return 0, true

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gpu-preflight/checks"
+	"gpu-preflight/checks/explain"
 	hostfacts "gpu-preflight/checks/host"
 	"gpu-preflight/checks/report"
 	"gpu-preflight/hook/record"
@@ -44,7 +45,10 @@ func documents(t *testing.T) map[string][]byte {
 	var status register.Status
 	fill(reflect.ValueOf(&status).Elem(), "")
 	status.Schema, status.Paths[0].State, status.Engines[0].State = register.StatusSchema, register.Judged, register.Registered
-	for name, v := range map[string]any{"facts": facts, "record": r, "status": status} {
+	var answer explain.Answer
+	fill(reflect.ValueOf(&answer).Elem(), "")
+	answer.Schema = explain.Schema
+	for name, v := range map[string]any{"facts": facts, "record": r, "status": status, "explain": answer} {
 		data, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
 			t.Fatal(err)
@@ -112,7 +116,7 @@ func TestGolden(t *testing.T) {
 // TestReadAgain: what is written is read back with nothing lost.
 func TestReadAgain(t *testing.T) {
 	documents := documents(t)
-	for name, v := range map[string]any{"facts": &hostfacts.Facts{}, "record": &record.Record{}, "report": &report.Report{}} {
+	for name, v := range map[string]any{"facts": &hostfacts.Facts{}, "record": &record.Record{}, "report": &report.Report{}, "explain": &explain.Answer{}} {
 		decoder := json.NewDecoder(bytes.NewReader(documents[name]))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(v); err != nil {

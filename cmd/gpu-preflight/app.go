@@ -46,7 +46,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			checkCommand(), doctorCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
 			registerCommand(), unregisterCommand(), statusCommand(),
-			demoCommand(), logsCommand(), completionCommand(), versionCommand(),
+			explainCommand(), demoCommand(), logsCommand(), completionCommand(), versionCommand(),
 		},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true, // NVIDIA_REQUIRE_CUDA=cuda>=12.4,driver>=550 is one value

@@ -252,24 +252,6 @@ func TestUninstallUnregistersFirst(t *testing.T) {
 	}
 }
 
-// TestInstallRegisters: --register hands the engines on, and a second installation renews what is registered.
-func TestInstallRegisters(t *testing.T) {
-	from, path, dest := release(t, allPrograms...), pathOf(t, installNeeds...), t.TempDir()
-	for what, runs := range map[string]string{
-		"auto": "register --prefix /usr/local\n", "docker,cdi": "register --prefix /usr/local docker cdi\n", "none": "Next: gpu-preflight register --dry-run",
-	} {
-		if out := mustInstall(t, from, path, "--destdir", dest, "--register", what); !strings.Contains(out, runs) {
-			t.Errorf("--register %s: no %q in\n%s", what, runs, out)
-		}
-	}
-	shim := dest + "/usr/local/libexec/gpu-preflight/docker-runc/gpu-preflight-runtime"
-	write(t, shim, "old", 0o755)
-	mustInstall(t, from, path, "--destdir", dest)
-	if inode(t, shim) != inode(t, dest+"/usr/local/bin/gpu-preflight-hook") {
-		t.Error("the registered shim is still the old program")
-	}
-}
-
 func TestInstallRefusesWrongUse(t *testing.T) {
 	from, path := release(t), pathOf(t, installNeeds...)
 	rows := []struct {
@@ -283,6 +265,7 @@ func TestInstallRefusesWrongUse(t *testing.T) {
 		{[]string{"--prefix", "relative"}, 2, "absolute"},
 		{[]string{"--purge"}, 2, "--uninstall"},
 		{[]string{"--destdir", t.TempDir()}, 1, "no programs beside this script"},
+		{[]string{"--register"}, 2, "--register wants auto, none or engines"},
 		{[]string{"--help"}, 0, "Examples:"},
 	}
 	for _, row := range rows {

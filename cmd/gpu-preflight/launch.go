@@ -127,11 +127,11 @@ func notJudged(launch checks.Launch, p hook.Policy) hook.Verdict {
 	return v
 }
 
-// lookIntoRootfs looks for compatibility libraries: below --rootfs, else below the bundle's root.
+// lookIntoRootfs looks for compatibility libraries and for what the software was built with: below --rootfs, else below the bundle's root.
 func lookIntoRootfs(c *cli.Context, p hook.Policy, launch *checks.Launch) error {
-	rootfs, env := c.String("rootfs"), c.StringSlice("env")
+	rootfs, program := c.String("rootfs"), image.ProgramOf(&oci.Container{Env: c.StringSlice("env")})
 	if launch.Container != nil {
-		env = launch.Container.Env
+		program = image.ProgramOf(launch.Container)
 	}
 	if c.IsSet("rootfs") {
 		if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
@@ -149,6 +149,6 @@ func lookIntoRootfs(c *cli.Context, p hook.Policy, launch *checks.Launch) error 
 	}
 	ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
 	defer cancel()
-	launch.Needs.Compat = hook.RootfsCompat(ctx, full, env, runDir)
+	launch.Needs = launch.Needs.With(hook.LookIntoRootfs(ctx, full, program, runDir))
 	return nil
 }

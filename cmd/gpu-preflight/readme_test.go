@@ -22,7 +22,7 @@ var notRun = map[string]string{
 }
 
 // documents are those for people who use the program.
-var documents = []string{"README.md", "docs/policy.md", "docs/operations.md", "docs/engines.md", "docs/architecture.md", "docs/checks.md"}
+var documents = []string{"README.md", "docs/policy.md", "docs/operations.md", "docs/engines.md", "docs/architecture.md", "docs/checks.md", "docs/errors.md"}
 
 func readDocument(t *testing.T, name string) string {
 	t.Helper()

@@ -97,7 +97,8 @@ func registerAction(c *cli.Context) error {
 		engines = register.Choose(s)
 	}
 	if len(engines) == 0 {
-		return fmt.Errorf("no engine is installed here: looked for %s", strings.Join(engineNames(), ", "))
+		_, _ = fmt.Fprintf(c.App.Writer, "no engine is installed here (looked for %s): run gpu-preflight register again once one is\n", strings.Join(engineNames(), ", "))
+		return nil
 	}
 	if err := register.Installed(s); err != nil && !c.Bool("dry-run") {
 		return err

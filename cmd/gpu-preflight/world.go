@@ -33,6 +33,9 @@ func readWorld(c *cli.Context, p hook.Policy, launch checks.Launch) (hook.World,
 	if root, known := host.DriverRootOf(launch.GPUs.Libcuda); known && launch.GPUs.Libcuda != "" {
 		o.DriverRoot = root
 	}
+	if launch.Container != nil && o.Root == "" {
+		o.Sources = launch.Container.DriverSources()
+	}
 	return &hook.ThisHost{Options: o, Timeout: time.Duration(p.Timeout), Began: time.Now()}, err
 }
 

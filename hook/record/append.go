@@ -32,7 +32,7 @@ func Append(path string, r Record) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	defer f.Close()
-	cutBefore, err := leftInside(f)
+	cutBefore, err := join(f)
 	if err != nil {
 		return fmt.Errorf("record in %s: %w", path, err)
 	}
@@ -77,40 +77,49 @@ func regular(f *os.File, path string) (*os.File, error) {
 	return f, nil
 }
 
-// The looks at a log that ends inside a line: it may be a record that is being written just now.
+// The tries to join those who write: a tenth of a second, which one write never takes.
 const (
-	looks   = 5
+	tries   = 50
 	between = 2 * time.Millisecond
 )
 
-// leftInside tells whether the file ends inside a line and stays so, which a full disk or a crash leaves behind.
-func leftInside(f *os.File) (bool, error) {
-	last := int64(-1)
-	for range looks {
-		size, inside, err := endsInside(f)
-		if err != nil || !inside || last >= 0 && size != last {
-			return false, err // one that grows is being written
+// join makes us one of those who write the log, until it is closed: they share a lock. cutBefore tells that the log ends
+// inside a line that none of them is writing, which a full disk or a crash leaves behind; then we hold it alone. Where
+// the lock is not to be had (a file system without locks, somebody who holds it) only the tries tell.
+func join(f *os.File) (cutBefore bool, err error) {
+	for range tries {
+		how := unix.LOCK_SH
+		if cutBefore, err = endsInside(f); err != nil {
+			return false, err
 		}
-		last = size
+		if cutBefore {
+			how = unix.LOCK_EX
+		}
+		if unix.Flock(int(f.Fd()), how|unix.LOCK_NB) == nil {
+			if !cutBefore {
+				return false, nil
+			}
+			return endsInside(f)
+		}
 		time.Sleep(between)
 	}
-	return true, nil
+	return cutBefore, nil
 }
 
-// endsInside tells whether the file ends inside a line now, and its size.
-func endsInside(f *os.File) (size int64, inside bool, err error) {
+// endsInside tells whether the file ends inside a line now.
+func endsInside(f *os.File) (bool, error) {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
-		return 0, false, err
+		return false, err
 	}
 	last := make([]byte, 1)
 	if _, err := f.ReadAt(last, info.Size()-1); err != nil {
 		if errors.Is(err, io.EOF) { // truncated between the two calls
-			return 0, false, nil
+			return false, nil
 		}
-		return 0, false, err
+		return false, err
 	}
-	return info.Size(), last[0] != '\n', nil
+	return last[0] != '\n', nil
 }
 
 // writeOnce writes in one call; os.File.Write would go on after a short one, and mix with another record.

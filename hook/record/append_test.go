@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -197,6 +198,55 @@ func TestAppendAfterCutLine(t *testing.T) {
 	if !strings.HasPrefix(broken[0].Error(), path+":2: ") {
 		t.Errorf("broken line reported as %q", broken[0])
 	}
+}
+
+// TestAppendWhileOneWrites: a line that another launch is writing is not taken for one that a crash cut off; somebody
+// who holds the log for good is not waited for, and costs no record.
+func TestAppendWhileOneWrites(t *testing.T) {
+	const begun = `{"half`
+	for name, tt := range map[string]struct {
+		how  int
+		ends bool
+		want string // what stands before our record
+	}{
+		"writes": {unix.LOCK_SH, true, begun + "\n"}, "holds it alone": {unix.LOCK_EX, false, begun + "\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "launches.jsonl")
+			other, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			if err = errors.Join(unix.Flock(int(other.Fd()), tt.how), writeText(other, begun)); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				time.Sleep(30 * time.Millisecond) // longer than a look or two
+				if tt.ends {
+					ended <- errors.Join(writeText(other, "\n"), unix.Flock(int(other.Fd()), unix.LOCK_UN))
+					return
+				}
+				ended <- nil
+			}()
+			if err = errors.Join(record.Append(path, launch("a")), <-ended); err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rest, ok := strings.CutPrefix(string(data), tt.want); !ok || !json.Valid([]byte(rest)) || strings.Count(rest, "\n") != 1 {
+				t.Errorf("%q", data)
+			}
+		})
+	}
+}
+
+func writeText(f *os.File, text string) error {
+	_, err := f.WriteString(text)
+	return err
 }
 
 // TestAppendWhereItCannot: an error at once, never a wait.

@@ -22,13 +22,14 @@ func everyHost(t *testing.T) Site {
 		"/usr/share/containers/oci/hooks.d/":             "",
 		"/etc/crio/crio.conf":                            "[crio.runtime]\n",
 		"/lib/systemd/system/containerd.service":         "[Service]\nExecStart=/usr/bin/containerd\n",
+		"/lib/systemd/system/crio.service":               "[Service]\nExecStart=/usr/bin/crio\n",
 		"/lib/systemd/system/docker.service":             "[Service]\nExecStart=/usr/bin/dockerd -H fd://\n",
 		"/lib/systemd/system/nvidia-cdi-refresh.service": "[Service]\nExecStart=/usr/bin/nvidia-ctk cdi generate\n",
 		"/etc/cdi/nvidia.yaml": "---\ncdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n    - name: \"0\"\n      containerEdits:\n        deviceNodes:\n            - path: /dev/nvidia0\n" +
 			"containerEdits:\n    env:\n        - NVIDIA_VISIBLE_DEVICES=void\n    deviceNodes:\n        - path: /dev/nvidiactl\n",
 	}, nil)}
 	for _, program := range []string{
-		"usr/bin/dockerd", "usr/sbin/runc", "usr/bin/crun", "usr/bin/podman", "usr/bin/crio", "usr/bin/containerd",
+		"bin/sh", "usr/bin/systemctl", "usr/bin/dockerd", "usr/sbin/runc", "usr/bin/crun", "usr/bin/podman", "usr/bin/crio", "usr/bin/containerd",
 		"usr/bin/nvidia-container-runtime", "usr/local/bin/gpu-preflight-hook",
 	} {
 		put(t, filepath.Join(s.Root, program), "", 0o755)

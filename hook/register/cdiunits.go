@@ -14,18 +14,29 @@ const unitFolder = "/etc/systemd/system"
 // unitFolders are where systemd finds units (systemd.unit(5)).
 var unitFolders = []string{unitFolder, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
+// driverServices bring the driver's state that a launch is judged by: an engine that starts its containers before them
+// after a boot would have launches wait, or refused. An engine's unit that comes after a unit which is not there waits
+// for nothing.
+const driverServices = "nvidia-persistenced.service nvidia-fabricmanager.service " + cdiRefresh
+
+// waitsForDriver orders an engine's unit behind them.
+const waitsForDriver = "[Unit]\nAfter=" + driverServices + "\n"
+
+// engineUnits start containers with GPUs by themselves after a boot; podman has no daemon.
+var engineUnits = []string{dockerUnit, containerdUnit, crioUnit}
+
 // unitFile is a unit or a drop-in of ours.
 type unitFile struct {
 	path, text string
 	beside     string // the unit that has to be there; empty: none
 }
 
-// cdiUnits keep CDI files registered when others write them anew, and let docker start only when the driver's own
-// services are up. deploy/systemd holds the same files for a prefix of /usr/local. Neither acts after unregistering,
+// cdiUnits keep CDI files registered when others write them anew, and let the engines start only when the driver's own
+// services are up: a CDI file is any engine's. deploy/systemd holds the same files for a prefix of /usr/local. Neither acts after unregistering,
 // also where systemd has not read its files again: the service looks for its path unit, the drop-in for our state.
 func cdiUnits(s Site) []unitFile {
 	register := filepath.Join(s.Prefix, "bin/gpu-preflight") + " register --prefix " + s.Prefix + " cdi"
-	return []unitFile{
+	units := []unitFile{
 		{path: unitFolder + "/gpu-preflight-cdi.service", text: `[Unit]
 Description=Put GPU launches through CDI files under gpu-preflight's judgement
 ConditionPathExists=` + unitFolder + `/gpu-preflight-cdi.path
@@ -41,10 +52,11 @@ Wants=gpu-preflight-cdi.path
 		{path: unitFolder + "/" + cdiRefresh + ".d/gpu-preflight.conf", beside: cdiRefresh, text: `[Service]
 ExecStartPost=-+/bin/sh -c '[ ! -e ` + statePath("cdi") + ` ] || exec ` + register + `'
 `},
-		{path: unitFolder + "/docker.service.d/gpu-preflight-cdi.conf", beside: "docker.service", text: `[Unit]
-After=nvidia-persistenced.service nvidia-fabricmanager.service ` + cdiRefresh + `
-`},
-		{path: unitFolder + "/gpu-preflight-cdi.path", text: `[Unit]
+	}
+	for _, unit := range engineUnits {
+		units = append(units, unitFile{path: unitFolder + "/" + unit + ".d/gpu-preflight-cdi.conf", beside: unit, text: waitsForDriver})
+	}
+	return append(units, unitFile{path: unitFolder + "/gpu-preflight-cdi.path", text: `[Unit]
 Description=Watch the CDI files that give GPUs to containers
 
 [Path]
@@ -53,8 +65,7 @@ PathChanged=/run/cdi
 
 [Install]
 WantedBy=multi-user.target
-`},
-	}
+`})
 }
 
 // unit is the file of a systemd unit; "" if it is not there.

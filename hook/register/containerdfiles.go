@@ -235,5 +235,8 @@ func (h containerdHandler) unwrapped() map[string]any {
 	if kind, _ := table["runtime_type"].(string); kind == "" {
 		table["runtime_type"] = runcV2
 	}
+	if list, _ := table["pod_annotations"].([]any); len(list) == 0 {
+		delete(table, "pod_annotations") // what is left of our entry in an inline table, and the same as none
+	}
 	return table
 }

@@ -8,6 +8,8 @@ import (
 // crioConf and the drop-ins beside it are CRI-O's configuration (crio.conf(5), crio.conf.d(5)).
 const crioConf = "/etc/crio/crio.conf"
 
+const crioUnit = "crio.service"
+
 // crio registers the hook in CRI-O's folder of hooks, which CRI-O watches. Where that is podman's too, the file is
 // the same, and serves both.
 func crio() Engine {
@@ -15,13 +17,18 @@ func crio() Engine {
 		Name:    "crio",
 		Present: func(s Site) bool { return s.program("crio") != "" },
 		Plan:    planCRIO,
-		Strip:   func(string, []byte) ([]byte, error) { return nil, nil },
+		Strip: func(path string, content []byte) ([]byte, error) {
+			if filepath.Base(path) == selfTestFile {
+				return stripSelfTest(content), nil
+			}
+			return nil, nil
+		},
 		Files: func(s Site) []string {
 			folders, _, err := crioFolders(s)
 			if err != nil {
 				return nil
 			}
-			var paths []string
+			paths := []string{selfTestPath(crioUnit)}
 			for _, folder := range folders {
 				paths = append(paths, filepath.Join(folder, hooksFile))
 			}
@@ -54,8 +61,13 @@ func planCRIO(s Site) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Edits = edits
+	wait, err := s.crioWaits()
+	if err != nil {
+		return p, err
+	}
+	p.Edits = append(wait, edits...)
 	if path == "" {
+		p.Edits = nil
 		p.Notes = append(p.Notes, "CRI-O passes by: none of its folders of hooks can be written ("+strings.Join(folders, ", ")+
 			"); name one that can in hooks_dir of [crio.runtime] in "+crioConf)
 		return p, nil
@@ -67,4 +79,17 @@ func planCRIO(s Site) (Plan, error) {
 	}
 	p.Notes = append(p.Notes, "CRI-O was never tried with this program")
 	return p, nil
+}
+
+// crioWaits puts CRI-O's unit behind the driver's services. It needs no self-test: a hook that is missing is passed over.
+func (s Site) crioWaits() ([]Edit, error) {
+	if s.Configs["crio"] != "" || s.unit(crioUnit) == "" {
+		return nil, nil
+	}
+	path, text := selfTestPath(crioUnit), markMade+"\n"+waitsForDriver
+	now, mode, err := s.read(path)
+	if err != nil || string(now) == text {
+		return nil, err
+	}
+	return []Edit{{Path: path, Before: now, After: []byte(text), Mode: mode}}, nil
 }

@@ -3,7 +3,6 @@ package register
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -223,72 +222,6 @@ func TestDockerFlags(t *testing.T) {
 	if roots := dataRoots(s); !slices.Equal(roots, []string{"/data", "/var/lib/docker"}) {
 		t.Errorf("data roots: %v", roots)
 	}
-}
-
-// TestDockerCutOff: register and unregister are cut off before each write. What is there then starts containers, and
-// doing it again, or taking it back, ends well.
-func TestDockerCutOff(t *testing.T) {
-	cut := errors.New("cut off")
-	for _, row := range oddDaemons {
-		if !slices.Contains([]string{"absent", "empty", "CRLF", "crun", "an entry by hand"}, row.name) {
-			continue
-		}
-		for _, undo := range []bool{false, true} {
-			for _, again := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s, undo %v, again %v", row.name, undo, again), func(t *testing.T) {
-					for step := 0; ; step++ {
-						s := dockerHost(t, row.text, nil)
-						if undo {
-							register(t, s)
-						}
-						faulty := s
-						left := step
-						faulty.fail = func(string) error {
-							if left--; left < 0 {
-								return cut
-							}
-							return nil
-						}
-						err := once(t, faulty, undo)
-						checkStarts(t, s)
-						if again {
-							register(t, s)
-							checkStarts(t, s)
-						}
-						unregister(t, s, false)
-						if got := content(t, s, daemonFile); got != row.text {
-							t.Errorf("step %d: %q, want %q", step, got, row.text)
-						}
-						if err == nil {
-							if step < 3 {
-								t.Errorf("only %d writes", step)
-							}
-							return
-						}
-						if !errors.Is(err, cut) {
-							t.Fatal(err)
-						}
-					}
-				})
-			}
-		}
-	}
-}
-
-func once(t *testing.T, s Site, undo bool) error {
-	t.Helper()
-	if undo {
-		r, err := Remove(s, docker(), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return Undo(s, r)
-	}
-	p, err := docker().Plan(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Apply(t.Context(), s, docker(), p)
 }
 
 func TestDiff(t *testing.T) {

@@ -37,8 +37,8 @@ func (p pinned) build(t *testing.T) string {
 	}
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), append(p.env, "GOBIN="+temp)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("%s %s cannot be built here: %v: %s", p.name, p.version, err, out)
+	if out, failed := cmd.CombinedOutput(); failed != nil {
+		t.Skipf("%s %s cannot be built here: %v: %s", p.name, p.version, failed, out)
 	}
 	if err = os.Rename(temp, folder); err != nil {
 		_, err = os.Stat(folder) // another test process was faster

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"gpu-preflight/hook/register"
-	"gpu-preflight/testdata/fixture"
 )
 
 // podmanHost is podman with a storage, a containers.conf, a folder of hooks and a folder of CDI files of its own.
@@ -229,14 +228,7 @@ func TestEnginePodman(t *testing.T) {
 func (p podmanHost) startsWithout(t *testing.T) {
 	t.Helper()
 	path := filepath.Join(p.prefix, "bin/gpu-preflight-hook")
-	foreign := filepath.Join(t.TempDir(), "foreign")
-	source := filepath.Join(t.TempDir(), "main.go")
-	write(t, source, "package main\n\nfunc main() {}\n")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", foreign, source)
-	build.Dir, build.Env = fixture.Root(), append(os.Environ(), "CGO_ENABLED=0", "GOARCH=riscv64")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
+	foreign := foreignProgram(t)
 	for _, way := range []struct {
 		name  string
 		spoil func()

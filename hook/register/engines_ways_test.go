@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"gpu-preflight/hook/register"
@@ -29,6 +30,7 @@ type host struct {
 	register   func(t *testing.T) // and lets the engines read their files
 	unregister func(t *testing.T) // likewise
 	records    func(t *testing.T) int
+	in         []string // the command that runs another one on this host; empty: none
 	status     []string // the flags of gpu-preflight status that name this host
 }
 
@@ -98,10 +100,10 @@ func walk(t *testing.T, h host, ways []way) {
 // paths are the rows that the real program prints.
 func (h host) paths(t *testing.T) []register.PathStatus {
 	t.Helper()
-	args := append([]string{"status", "--format", "json"}, h.status...)
-	out, err := exec.CommandContext(t.Context(), fixture.Build(t, "cmd/gpu-preflight"), args...).Output()
+	args := slices.Concat(h.in, []string{fixture.Build(t, "cmd/gpu-preflight"), "status", "--format", "json"}, h.status)
+	out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
-		t.Fatalf("gpu-preflight %q: %v: %s", args, err, out)
+		t.Fatalf("%q: %v: %s", args, err, out)
 	}
 	var st register.Status
 	must(t, json.Unmarshal(out, &st))

@@ -35,7 +35,8 @@ func withSelfTest(s Site, engine, unit string, shim Shim, edits []Edit) ([]Edit,
 	return append(dropIn, edits...), nil
 }
 
-// selfTest puts the test into the unit's drop-in. A host without the unit has none.
+// selfTest puts the test into the unit's drop-in, and the unit behind the driver's services. A host without the unit has
+// none.
 func (s Site) selfTest(unit string, shim Shim) ([]Edit, error) {
 	if s.unit(unit) == "" {
 		return nil, nil
@@ -44,7 +45,7 @@ func (s Site) selfTest(unit string, shim Shim) ([]Edit, error) {
 		return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
 	}
 	command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
-	after := markMade + "\n[Service]\n" + selfTestLine + command + "'\n"
+	after := markMade + "\n" + waitsForDriver + "\n[Service]\n" + selfTestLine + command + "'\n"
 	path := selfTestPath(unit)
 	before, mode, err := s.read(path)
 	if err != nil || string(before) != after {
@@ -59,12 +60,13 @@ func selfTestPath(unit string) string { return filepath.Join(unitFolder, unit+".
 func stripSelfTest(content []byte) []byte {
 	var rest strings.Builder
 	empty := true
-	for line := range strings.Lines(string(content)) {
-		if strings.HasPrefix(line, markMade) || (strings.HasPrefix(line, selfTestLine) && strings.Contains(line, "/libexec/gpu-preflight/")) {
+	text := strings.Replace(string(content), waitsForDriver+"\n[Service]", "[Service]", 1) // nobody else's line is in the section
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, markMade) || strings.TrimSpace(line) == "After="+driverServices || (strings.HasPrefix(line, selfTestLine) && strings.Contains(line, "/libexec/gpu-preflight/")) {
 			continue
 		}
-		text := strings.TrimSpace(line)
-		empty = empty && (text == "" || text == "[Service]")
+		word := strings.TrimSpace(line)
+		empty = empty && (word == "" || word == "[Unit]" || word == "[Service]")
 		rest.WriteString(line)
 	}
 	if empty {

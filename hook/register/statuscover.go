@@ -44,12 +44,17 @@ func (s Site) shimCover(engine, file, path string) cover {
 	return c
 }
 
-// mend is the command that puts our programs back.
+// mend is the command that puts our programs back. What install.sh brings is not yet at a shim's place, where there may
+// be nothing, or the self-test's link.
 func (s Site) mend(engine string) string {
-	if s.programFault(filepath.Join(s.Prefix, "bin", hookName)) != "" {
-		return "./install.sh"
+	if s.programFault(filepath.Join(s.Prefix, "bin", hookName)) == "" {
+		return s.command(engine)
 	}
-	return s.command(engine)
+	install := "./install.sh "
+	if s.Prefix != "/usr/local" {
+		install += "--prefix " + shellWord(s.Prefix) + " "
+	}
+	return install + "&& " + s.command(engine)
 }
 
 // nvidiaCover is what nvidia-container-runtime starts: the first of its list that is there

@@ -40,19 +40,19 @@ func TestStatusBroken(t *testing.T) {
 			gone(shim)(t, s)
 			noError(t, os.Symlink("/usr/sbin/runc", filepath.Join(s.Root, shim)))
 		}, "docker --gpus, CDI", PassesBy, "go straight there", "gpu-preflight register docker"},
-		{"both gone", "docker", func(t *testing.T, s Site) { t.Helper(); gone(shim)(t, s); gone(hook)(t, s) }, "docker --gpus, CDI", NotStarted, "missing", "./install.sh"},
+		{"both gone", "docker", func(t *testing.T, s Site) { t.Helper(); gone(shim)(t, s); gone(hook)(t, s) }, "docker --gpus, CDI", NotStarted, "missing", "./install.sh && gpu-preflight register docker"},
 		{"passed over", "nvidia-ctk", gone(ctk), "docker --runtime=nvidia", PassesBy, "missing", "gpu-preflight register nvidia-ctk"},
 		{"found, another machine", "nvidia-ctk", holds(ctk, elfFor(aarch64), 0o755), "docker --runtime=nvidia", NotStarted, "another architecture", "gpu-preflight register nvidia-ctk"},
 		{"gone", "containerd", gone(containerdShim), "DRA claim (containerd CRI)", NotStarted, "missing", "gpu-preflight register containerd"},
-		{"behind the shell", "cdi", gone(hook), "docker --device, CDI", PassesBy, hook + " is missing", "./install.sh"},
+		{"behind the shell", "cdi", gone(hook), "docker --device, CDI", PassesBy, hook + " is missing", "./install.sh && gpu-preflight register cdi"},
 		{"without a shell", "cdi", func(t *testing.T, s Site) {
 			t.Helper()
 			noError(t, os.Remove(filepath.Join(s.Root, "bin/sh")))
 			registerHere(t, s, "cdi")
 			gone(hook)(t, s)
-		}, "docker --device, CDI", NotStarted, hook + " is missing", "./install.sh"},
-		{"gone", "podman", gone(hook), "podman 4", PassesBy, "missing", "./install.sh"},
-		{"another machine", "podman", holds(hook, elfFor(aarch64), 0o755), "podman 4", PassesBy, "another architecture", "./install.sh"},
+		}, "docker --device, CDI", NotStarted, hook + " is missing", "./install.sh && gpu-preflight register cdi"},
+		{"gone", "podman", gone(hook), "podman 4", PassesBy, "missing", "./install.sh && gpu-preflight register podman"},
+		{"another machine", "podman", holds(hook, elfFor(aarch64), 0o755), "podman 4", PassesBy, "another architecture", "./install.sh && gpu-preflight register podman"},
 	} {
 		t.Run(c.engine+" "+c.name, func(t *testing.T) {
 			s := statusHost(t)

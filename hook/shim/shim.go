@@ -80,7 +80,7 @@ func askChild(ctx context.Context, id, bundle, config string, above bool) string
 	policy := hook.LoadPolicy(config)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(policy.Timeout+policy.Settle)+grace)
 	defer cancel()
-	args := []string{"--program=runtime", "--config=" + config}
+	args := []string{"--program=" + hook.ProgramRuntime, "--config=" + config}
 	if root := os.Getenv("GPU_PREFLIGHT_ROOT"); root != "" {
 		args = append(args, "--root="+root)
 	}

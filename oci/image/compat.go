@@ -1,7 +1,6 @@
 package image
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -183,21 +182,6 @@ func libcudas(root *oci.Rootfs, folder string, names []string) []CompatLibrary {
 
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// FoldCompat puts together what the child printed, one JSON object a line. Without its last line, or with an
-// error in one, the libraries found are kept and Read stays false.
-func FoldCompat(lines [][]byte) Compat {
-	var fold compatFold
-	for _, text := range lines {
-		var line compatLine
-		if err := json.Unmarshal(text, &line); err != nil {
-			fold.fail(fmt.Sprintf("unreadable line %.60q", text))
-			continue
-		}
-		fold.add(line)
-	}
-	return fold.result()
 }
 
 type compatFold struct {

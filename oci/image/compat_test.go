@@ -60,20 +60,24 @@ func tree(t *testing.T, names ...string) string {
 }
 
 // child runs the look as the hook does.
-func child(t *testing.T, arguments ...string) (Compat, string) {
+func child(t *testing.T, top string, folders ...string) (Compat, string) {
 	t.Helper()
+	program, err := json.Marshal(Program{Env: []string{"LD_LIBRARY_PATH=" + strings.Join(folders, ":")}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Args = append([]string{ChildName}, arguments...)
+	cmd.Args = []string{ChildName, top, string(program)}
 	cmd.Env = []string{}
 	out, err := cmd.Output()
 	if err != nil && len(out) == 0 {
 		t.Fatal(err)
 	}
-	return FoldCompat(bytes.Split(bytes.TrimSpace(out), []byte("\n"))), string(out)
+	return FoldLook(bytes.Split(bytes.TrimSpace(out), []byte("\n"))).Compat, string(out)
 }
 
 func TestReadCompat(t *testing.T) {
@@ -171,7 +175,7 @@ func TestReadCompat(t *testing.T) {
 			if got := readNow(root, tt.folders...); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%+v\nwant %+v", got, tt.want)
 			}
-			if got, out := child(t, append([]string{top}, tt.folders...)...); !reflect.DeepEqual(got, tt.want) {
+			if got, out := child(t, top, tt.folders...); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("child: %+v\nwant %+v\n%s", got, tt.want, out)
 			}
 		})
@@ -232,7 +236,7 @@ func fill(t *testing.T, folder string, files int) {
 	}
 }
 
-func TestFoldCompat(t *testing.T) {
+func TestFoldLook(t *testing.T) {
 	folder := `{"folder":"/c","libraries":[{"path":"/c/libcuda.so.550.54.15","version":"550.54.15"}]}`
 	for _, tt := range []struct {
 		about     string
@@ -255,7 +259,7 @@ func TestFoldCompat(t *testing.T) {
 			for _, line := range tt.lines {
 				lines = append(lines, []byte(line))
 			}
-			got := FoldCompat(lines)
+			got := FoldLook(lines).Compat
 			if got.Read != tt.read || len(got.Libraries) != tt.libraries || got.Read != (got.Why == "") {
 				t.Errorf("%+v", got)
 			}

@@ -1,6 +1,10 @@
 package image
 
-import "gpu-preflight/oci"
+import (
+	"slices"
+
+	"gpu-preflight/oci"
+)
 
 // Requirements is what an image needs of its host: what it declares, and what was found in it. What could not be
 // read says so; nothing is judged here.
@@ -12,11 +16,19 @@ type Requirements struct {
 
 // Evidence is one sign of the CUDA version that an image's software was built for.
 type Evidence struct {
-	Kind    string `json:"kind"`            // env
-	Version string `json:"version"`         // CUDA version as written there: 12.4.1
+	Kind    string `json:"kind"`            // env; torch, jax, cupy, tensorflow, onnxruntime; cuda-runtime, conda, toolkit, cudart
+	Version string `json:"version"`         // CUDA version as written there: 12.4.1; 12.0 where only the major is told
 	Path    string `json:"path,omitempty"`  // the variable or file it stands in
 	Certain bool   `json:"certain"`         // it proves what will be run, not only what lies there
 	Stack   string `json:"stack,omitempty"` // signs of different stacks are alternatives: the lowest need counts
+}
+
+// KindEnv is the kind of what the environment tells.
+const KindEnv = "env"
+
+// Framework tells software that needs this CUDA when it runs from a library that may lie there unused.
+func (e Evidence) Framework() bool {
+	return slices.Contains([]string{"torch", "jax", "cupy", "tensorflow", "onnxruntime"}, e.Kind)
 }
 
 // FromContainer reads the requirements that a container's environment declares, without any I/O. Compat stays
@@ -25,7 +37,7 @@ func FromContainer(c *oci.Container) Requirements {
 	r := Requirements{Declared: FromEnv(c.Env), Compat: Compat{Why: "the root file system was not looked into"}}
 	if r.CUDAVersion != "" {
 		// A base image's variable outlives what is installed over it, so it proves nothing about what runs.
-		r.Evidence = []Evidence{{Kind: "env", Version: r.CUDAVersion, Path: cudaVersionEnv}}
+		r.Evidence = []Evidence{{Kind: KindEnv, Version: r.CUDAVersion, Path: cudaVersionEnv}}
 	}
 	return r
 }

@@ -1,0 +1,136 @@
+package checks
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gpu-preflight/checks/cuda"
+	"gpu-preflight/oci/image"
+	"gpu-preflight/testdata/fixture"
+)
+
+// The questions that testdata/decision.tsv answers.
+var (
+	askedCUDA = strings.Fields("10.2 11.0 11.1 11.2 11.3 11.4 11.5 11.6 11.7 11.8 12.0 12.1 12.2 12.3 12.4 12.5 12.6 12.8 12.9 13.0 13.1 13.2 13.3 13.4")
+	hosts     = strings.Fields("418=10.1 440=10.2 450=11.0 455=11.1 460=11.2 465=11.3 470=11.4 495=11.5 510=11.6 515=11.7 520=11.8 " +
+		"525=12.0 530=12.1 535=12.2 545=12.3 550=12.4 555=12.5 560=12.6 565=12.7 570=12.8 575=12.9 580=13.0 590=13.1 595=13.2 610=13.3 615=13.4 620=13.5")
+	classes = map[string][]string{"data": {"TESLA", "NVIDIA"}, "geforce": {"GEFORCE", "GEFORCE_RTX", "TITAN"}, "workstation": {"QUADRO"}}
+)
+
+// decision is a line of testdata/decision.tsv.
+type decision struct {
+	cudaFrom, cudaTo     cuda.Version
+	branchFrom, branchTo int
+	class, compat        string // *: any
+	answer               answer
+}
+
+func readDecisions(t *testing.T) []decision {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(fixture.Root(), "testdata/decision.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]answer{"native": native, "limited": limited, "forward": forward, "cannot": cannot, "unknown": undecided}
+	var list []decision
+	for line := range strings.Lines(string(data)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		a, ok := answers[f[6]]
+		if len(f) != 8 || !ok {
+			t.Fatalf("line %q", line)
+		}
+		list = append(list, decision{version(t, f[0]), version(t, f[1]), number(t, f[2]), number(t, f[3]), f[4], f[5], a})
+	}
+	return list
+}
+
+func version(t *testing.T, text string) cuda.Version {
+	t.Helper()
+	v, err := cuda.ParseVersion(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (d decision) covers(need cuda.Version, branch int, class, compat string) bool {
+	return !need.Less(d.cudaFrom) && !d.cudaTo.Less(need) && branch >= d.branchFrom && branch <= d.branchTo &&
+		(d.class == "*" || d.class == class) && (d.compat == "*" || d.compat == compat)
+}
+
+// TestDecisions: every CUDA from 10.2 to 13.4 on every branch from 418 to 620, for each class of GPU, with and without
+// the compatibility library of that CUDA, is answered as testdata/decision.tsv says, whether NVML tells the host's CUDA or only
+// the driver's branch does.
+func TestDecisions(t *testing.T) {
+	decisions := readDecisions(t)
+	for _, text := range askedCUDA {
+		need := version(t, text)
+		for _, h := range hosts {
+			branchText, hostCUDA, _ := strings.Cut(h, "=")
+			branch := number(t, branchText)
+			for class, brands := range classes {
+				for compat, libraries := range map[string]image.Compat{
+					"own":  {Read: true, Libraries: []image.CompatLibrary{{Path: "/usr/local/cuda/compat/libcuda.so", Version: libraryOf(t, text)}}},
+					"none": {Read: true}, "unread": {Why: "time-out"},
+				} {
+					want := answerIn(t, decisions, need, branch, class, compat)
+					for _, brand := range brands {
+						f := healthy()
+						gpus(1, board{"a GPU", brand, "8.0", "20b0"})(&f)
+						driver(branchText+".99.01", hostCUDA)(&f)
+						f.Launch.Needs.Compat = libraries
+						if got := f.answerFor(need); got.answer != want {
+							t.Errorf("CUDA %s, driver %d, %s, library %s: answer %d (%s), want %d", text, branch, brand, compat, got.answer, got.why, want)
+						}
+						f.Host.NVML.CUDA, f.Host.NVML.Init = missing[string](), missing[int]()
+						if got := f.answerFor(need); got.answer != want {
+							t.Errorf("CUDA %s, driver %d without NVML, %s, library %s: answer %d (%s), want %d", text, branch, brand, compat, got.answer, got.why, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// answerIn is the one line for a question.
+func answerIn(t *testing.T, decisions []decision, need cuda.Version, branch int, class, compat string) answer {
+	t.Helper()
+	var found []answer
+	for _, d := range decisions {
+		if d.covers(need, branch, class, compat) {
+			found = append(found, d.answer)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("CUDA %s, branch %d, %s, library %s: %d lines", need, branch, class, compat, len(found))
+	}
+	return found[0]
+}
+
+// libraryOf is the version of the compatibility library of a CUDA version: it comes with the driver that brings it.
+func libraryOf(t *testing.T, cudaVersion string) string {
+	t.Helper()
+	for _, h := range hosts {
+		if branch, brings, _ := strings.Cut(h, "="); brings == cudaVersion {
+			return branch + ".88.01"
+		}
+	}
+	t.Fatalf("no branch brings CUDA %s", cudaVersion)
+	return ""
+}

@@ -1,0 +1,85 @@
+package image
+
+import (
+	"path"
+	"slices"
+)
+
+// Bounds of the search: entries of a site-packages folder, and signs that are told of.
+const (
+	maxPackages = 4096
+	maxEvidence = 64
+)
+
+// Found is what was found in an image, and what could not be read.
+type Found struct {
+	Evidence []Evidence `json:"evidence,omitempty"`
+	Unread   []string   `json:"unread,omitempty"` // each with why
+}
+
+// FindEvidence looks for signs of the CUDA that an image's software was built for. What the interpreter that the container
+// starts will load is certain; where nothing is, what lies at the usual places is told, which proves nothing about what
+// runs. The search opens known names in known folders; it never walks and never executes.
+func FindEvidence(files Files, p Program) Found {
+	f := finder{files: files, mounts: p.Mounts}
+	s := newStarter(files, p)
+	if interpreter, sure := s.follow(p.Args); sure {
+		f.interpreter(interpreter, s.home())
+	}
+	if !slices.ContainsFunc(f.found.Evidence, func(e Evidence) bool { return e.Certain }) {
+		f.usualPlaces(s)
+	}
+	return f.found
+}
+
+type finder struct {
+	files  Files
+	mounts []string
+	found  Found
+}
+
+// home is where the user's own packages may lie, as far as the environment tells; a container's user is root unless
+// something else is said, and whose home is elsewhere has HOME set by the runtime.
+func (s *starter) home() string {
+	if home := s.env["HOME"]; path.IsAbs(home) {
+		return path.Clean(home)
+	}
+	return "/root"
+}
+
+// interpreter reads the packages of the Python that is started.
+func (f *finder) interpreter(p python, home string) {
+	folders, err := packageFolders(f.files, p)
+	if err != nil {
+		f.unread(p.path, err)
+		return
+	}
+	var all packageSet
+	for _, folder := range folders.own {
+		f.readPackages(folder, &all)
+	}
+	sure := all.sure() && !f.hidden(p.path) && !slices.ContainsFunc(folders.own, f.hidden) &&
+		!f.hasFramework(p.script) && !slices.ContainsFunc(p.before, func(folder string) bool { return f.hidden(folder) || f.hasFramework(folder) })
+	if folders.user != "" && !p.noUser {
+		user := home + folders.user
+		sure = sure && !f.hidden(user) && !f.hasFramework(user)
+	}
+	f.tell(all.finds, folders.own[0], sure)
+}
+
+func (f *finder) hidden(file string) bool { return hiddenBy(f.mounts, file) != "" }
+
+// tell adds signs of one stack. The lowest need of a stack counts, whatever of it is used.
+func (f *finder) tell(finds []located, stack string, certain bool) {
+	for _, l := range finds {
+		if len(f.found.Evidence) < maxEvidence {
+			f.found.Evidence = append(f.found.Evidence, Evidence{Kind: l.kind, Version: l.version, Path: l.path, Certain: certain && l.framework, Stack: stack})
+		}
+	}
+}
+
+func (f *finder) unread(what string, err error) {
+	if len(f.found.Unread) < maxEvidence {
+		f.found.Unread = append(f.found.Unread, what+": "+err.Error())
+	}
+}
