@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,13 +80,13 @@ func (r aptRoot) run(name string, args ...string) string {
 }
 
 // apt runs apt-get on the host below the root.
-func (r aptRoot) apt(args ...string) string {
+func (r aptRoot) apt(args ...string) {
 	r.t.Helper()
 	var options []string
 	for _, option := range []string{"Dir::State=ROOT/var/lib/apt", "Dir::State::status=ROOT/var/lib/dpkg/status", "Dir::Etc=ROOT/etc/apt", "Dir::Cache=ROOT/var/cache/apt", "Dir::Log=ROOT/var/log/apt", "APT::Sandbox::User=root", "APT::Architecture=amd64"} {
 		options = append(options, "-o", strings.ReplaceAll(option, "ROOT", r.root))
 	}
-	return r.run("apt-get", append(options, args...)...)
+	r.run("apt-get", append(options, args...)...)
 }
 
 // build makes a .deb with one configuration file, which a removal leaves behind.
@@ -259,9 +260,7 @@ func TestRealDpkg(t *testing.T) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
 			files, links := fixture.HealthyHost(1)
-			for path, text := range s.file {
-				files[path] = text
-			}
+			maps.Copy(files, s.file)
 			if _, fabric := s.file["/usr/share/nvidia/nvswitch/fabricmanager.cfg"]; fabric {
 				links["/sys/bus/pci/devices/0000:c0:00.0/driver"] = "../../../../bus/pci/drivers/nvidia-nvswitch"
 			}

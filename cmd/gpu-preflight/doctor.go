@@ -43,7 +43,7 @@ func doctorAction(c *cli.Context) error {
 		return err
 	}
 	r, unjudged := examine(facts, p)
-	r.Host.Root = global(c, "root")
+	r.Host.Root, _ = given(c, "root")
 	if form == "json" {
 		err = report.JSON(c.App.Writer, r)
 	} else {
