@@ -18,7 +18,7 @@ func TestCause(t *testing.T) {
 		want   []string
 	}{
 		"healthy":        {and(), nil},
-		"no module":      {and(noModule, kernelModules("6.8.0-52-generic")), []string{"driver-loaded", "module-for-running-kernel"}},
+		"no module":      {and(noModule, noModuleFile), []string{"driver-loaded", "module-for-running-kernel"}},
 		"rejected":       {and(noModule, rejected), []string{"driver-loaded", "secure-boot", "kernel-log"}},
 		"a warning":      {stack(func(s *host.Stack) { s.Packages.Value[0].Held = true }), []string{"package-holds"}},
 		"upgraded under": {and(initCode(host.NVMLLibRMMismatch), func(f *Facts) { f.Host.Driver.Version = known("570.80.01") }), []string{"driver-library-version", "package-branches", "module-on-disk"}},

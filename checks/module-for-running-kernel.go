@@ -27,6 +27,9 @@ var moduleForRunningKernel = Check{
 			return pass("%s for kernel %s (%s)", moduleWords(m), release.Value, originWords(f.originOf(k, m))).from(kernels.Source)
 		}
 		what := "there is no nvidia module for the kernel that runs, " + release.Value + f.elsewhereBuilt(release.Value)
+		if errors := f.Host.Stack.Installer.Value.Errors; len(errors) > 0 {
+			what += "; NVIDIA's installer ended with: " + errors[0]
+		}
 		fixes := f.mend.Module(release.Value)
 		if f.surelyNotLoaded() {
 			return fail("%s", what).fix(fixes...).from(kernels.Source, f.Host.NVML.Init.Source)

@@ -45,8 +45,15 @@ func (f Facts) hurts(line host.ModProbe) (what, fix string) {
 		return "install nvidia " + line.Rest + " keeps the module from being loaded", "delete the line"
 	case line.Command == "blacklist" && (line.Module == "nvidia" || line.Module == "nvidia_uvm") && f.loaded() == "":
 		return "blacklist " + line.Module + " keeps the module from being loaded for its device", "delete the line (prime-select writes it on laptops)"
-	case line.Command != "options":
-		return "", ""
+	case line.Command == "options":
+		return f.optionHurts(line)
+	}
+	return "", ""
+}
+
+// optionHurts says the same of an option.
+func (f Facts) optionHurts(line host.ModProbe) (what, fix string) {
+	switch {
 	case strings.Contains(line.Rest, "NVreg_OpenRmEnableUnsupportedGpus=1") && f.loaded() == "":
 		return "NVreg_OpenRmEnableUnsupportedGpus=1 makes the open module take GPUs that it does not support", "use the proprietary module for such GPUs, and delete the option"
 	case strings.Contains(line.Rest, "NvLinkDisable=1") || strings.Contains(line.Rest, "NVreg_NvLinkDisable=1"):

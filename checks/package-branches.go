@@ -60,7 +60,7 @@ func branchesOf(parts []remedy.Part) []int {
 func versionsIn(parts []remedy.Part) []string {
 	var list []string
 	for _, p := range parts {
-		if p.Driver != "" && p.Role != remedy.RoleCommon {
+		if p.Driver != "" {
 			list = append(list, p.Driver)
 		}
 	}

@@ -28,6 +28,8 @@ var packageMetapackage = Check{
 			return unknown("%s", packages.Why())
 		case len(parts) == 0:
 			return skip("no package of a driver is installed")
+		case f.driverContainer():
+			return skip("the driver comes from a driver container")
 		case f.mend.Family() != remedy.FamilyApt:
 			return skip("packages of this distribution pin each other")
 		}
@@ -55,8 +57,8 @@ var packageMetapackage = Check{
 
 func (f Facts) noMetapackage(parts []remedy.Part) Result {
 	core := ofRole(parts, remedy.RoleModule, remedy.RoleLibrary, remedy.RoleUtility)
-	if len(core) < 2 {
-		return pass("%s alone", packageNames(parts))
+	if len(ofRole(core, remedy.RoleModule)) == 0 || len(ofRole(core, remedy.RoleLibrary)) == 0 {
+		return pass("none is needed for one layer alone: %s", packageNames(parts))
 	}
 	names := []string{"nvidia-driver-" + branchName(core[0]), "nvidia-headless-" + branchName(core[0])}
 	r := warn("no metapackage is installed beside %s", packageNames(core))

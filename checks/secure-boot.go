@@ -1,6 +1,9 @@
 package checks
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Under Secure Boot the kernel takes only modules that are signed by a key it trusts. A DKMS module is signed by a
 // machine owner key that has to be enrolled in the firmware at one reboot.
@@ -48,10 +51,10 @@ var secureBoot = Check{
 
 // lineWith is the newest line that holds one of the parts.
 func lineWith(lines []string, parts ...string) string {
-	for i := len(lines) - 1; i >= 0; i-- {
+	for _, line := range slices.Backward(lines) {
 		for _, part := range parts {
-			if strings.Contains(lines[i], part) {
-				return lines[i]
+			if strings.Contains(line, part) {
+				return line
 			}
 		}
 	}

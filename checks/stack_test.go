@@ -10,15 +10,10 @@ import (
 // stack changes how the driver was installed.
 func stack(c func(*host.Stack)) change { return func(f *Facts) { c(&f.Host.Stack) } }
 
-// kernelModules takes the module of a kernel away, and its headers.
-func kernelModules(release string) change {
-	return stack(func(s *host.Stack) {
-		for i := range s.Kernels.Value {
-			if s.Kernels.Value[i].Release == release {
-				s.Kernels.Value[i].Modules, s.Kernels.Value[i].Headers = nil, false
-			}
-		}
-	})
+// noModuleFile takes the newest kernel's module away, and its headers.
+func noModuleFile(f *Facts) {
+	newest := &f.Host.Stack.Kernels.Value[1]
+	newest.Modules, newest.Headers = nil, false
 }
 
 // offer puts a package into the local lists.

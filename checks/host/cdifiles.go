@@ -62,15 +62,20 @@ func (t tree) cdiFile(path, text string) CDIFile {
 			c.Kind = value
 		case key == "hostPath" && strings.HasPrefix(value, "/") && !seen[value]:
 			seen[value] = true
-			if version, ok := libraryFileVersion(value); ok && strings.Contains(value, "/libcuda.so.") && !slices.Contains(c.Versions, version) {
-				c.Versions = append(c.Versions, version)
-			}
-			if there, err := t.exists(value); err == nil && !there && len(c.Gone) < maxGone {
-				c.Gone = append(c.Gone, value)
-			}
+			t.hostPath(&c, value)
 		}
 	}
 	return c
+}
+
+// hostPath adds what a path of the host tells.
+func (t tree) hostPath(c *CDIFile, path string) {
+	if version, ok := libraryFileVersion(path); ok && strings.Contains(path, "/libcuda.so.") && !slices.Contains(c.Versions, version) {
+		c.Versions = append(c.Versions, version)
+	}
+	if there, err := t.exists(path); err == nil && !there && len(c.Gone) < maxGone {
+		c.Gone = append(c.Gone, path)
+	}
 }
 
 const toolkitConfig = "/etc/nvidia-container-runtime/config.toml"

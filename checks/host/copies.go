@@ -21,33 +21,48 @@ const loaderConf = "/etc/ld.so.conf.d"
 // copies lists what the loader finds outside of the driver's folders: a toolkit's stubs (CUDA error 34) and
 // compatibility libraries (803, 804), and copies that somebody put into /usr/local/lib or a folder of ld.so.conf.d.
 func (t tree) copies() fact.Fact[[]LibraryCopy] {
+	folders, err := t.loaderFolders()
+	if err != nil {
+		return fact.Missing[[]LibraryCopy](loaderConf, reason(err))
+	}
+	places := map[string]string{} // file -> what leads there
+	for folder, from := range folders {
+		for _, name := range []string{"libcuda.so", "libcuda.so.1", sonameNVML} {
+			places[folder+"/"+name] = from
+		}
+	}
+	for _, name := range []string{"libcuda.so.1", sonameNVML} {
+		for _, file := range t.cached(name) {
+			places[file] = "ld.so.cache"
+		}
+	}
 	found := []LibraryCopy{}
-	add := func(file, from string) {
+	for file, from := range places {
+		there, err := t.exists(file)
 		c := LibraryCopy{Path: file, From: from, Kind: copyKind(file)}
-		if slices.ContainsFunc(found, func(o LibraryCopy) bool { return o.Path == file }) || slices.Contains(usual, path.Dir(file)) {
-			return
+		if err != nil || !there || t.ofDriver(c) {
+			continue
 		}
 		if target, err := t.readlink(file); err == nil {
 			c.Version, _ = libraryFileVersion(target)
 		}
 		found = append(found, c)
 	}
-	for _, name := range []string{"libcuda.so.1", sonameNVML} {
-		for _, file := range t.cached(name) {
-			if there, err := t.exists(file); err == nil && there {
-				add(file, "ld.so.cache")
-			}
-		}
-	}
+	slices.SortFunc(found, func(a, b LibraryCopy) int { return strings.Compare(a.Path, b.Path) })
+	return fact.Of(found, loaderConf)
+}
+
+// loaderFolders are the folders that the loader is told to search, and by what.
+func (t tree) loaderFolders() (map[string]string, error) {
+	folders := map[string]string{"/usr/local/lib": "the loader's own list"}
 	names, err := t.names(loaderConf)
 	if err != nil && !absent(err) {
-		return fact.Missing[[]LibraryCopy](loaderConf, reason(err))
+		return nil, err
 	}
-	folders := map[string]string{"/usr/local/lib": "the loader's own list"}
 	for _, name := range names {
 		text, err := t.text(loaderConf + "/" + name)
 		if err != nil && !absent(err) {
-			return fact.Missing[[]LibraryCopy](loaderConf+"/"+name, reason(err))
+			return nil, err
 		}
 		for line := range strings.Lines(text) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "/") {
@@ -55,15 +70,7 @@ func (t tree) copies() fact.Fact[[]LibraryCopy] {
 			}
 		}
 	}
-	for folder, from := range folders {
-		for _, name := range []string{"libcuda.so", "libcuda.so.1", sonameNVML} {
-			if there, err := t.exists(folder + "/" + name); err == nil && there {
-				add(folder+"/"+name, from)
-			}
-		}
-	}
-	slices.SortFunc(found, func(a, b LibraryCopy) int { return strings.Compare(a.Path, b.Path) })
-	return fact.Of(slices.DeleteFunc(found, t.ofDriver), loaderConf)
+	return folders, nil
 }
 
 // ofDriver tells a folder of a known driver root: Debian's nvidia/current, WSL's, Red Hat's /usr/lib64/nvidia.

@@ -23,25 +23,35 @@ func readDpkg(ctx context.Context, o Options, t tree, f *Facts) (fact.Fact[[]Pac
 	auto := t.autoInstalled()
 	found := []Package{}
 	for _, line := range lines {
-		fields := strings.Split(line, "\t")
-		if len(fields) < 5 || !ofStack(fields[0]) || len(fields[3]) < 2 || strings.HasPrefix(fields[3], "un") {
-			continue
+		if p, ok := dpkgPackage(strings.Split(line, "\t")); ok {
+			p.Manual = auto.Known() && !slices.Contains(auto.Value, p.Name) && p.State == "ii"
+			found = append(found, p)
 		}
-		p := Package{Name: fields[0], Arch: fields[1], Version: fields[2], State: "i" + fields[3][1:2], Held: fields[3][0] == 'h'}
-		if fields[3][1] == 'c' || fields[3][0] == 'r' || fields[3][0] == 'p' {
-			p.State = fields[3][:2]
-		}
-		if IsMetapackage(p.Name) {
-			p.Depends = cutText(fields[4], 600)
-		}
-		p.Manual = auto.Known() && !slices.Contains(auto.Value, p.Name) && p.State == "ii"
-		found = append(found, p)
 	}
 	sortPackages(found)
 	if len(f.PCI.Value) == 0 && !slices.ContainsFunc(found, func(p Package) bool { return strings.Contains(p.Name, "nvidia") }) {
 		return fact.Of(found, asked), fact.Missing[[]Candidate]("apt-cache madison", "not asked: nothing of NVIDIA's is here")
 	}
 	return fact.Of(found, asked), offered(ctx, o, t, found)
+}
+
+// dpkgPackage reads one line of dpkg-query; ok is false for what is not installed in any way, or does not matter.
+func dpkgPackage(fields []string) (p Package, ok bool) {
+	if len(fields) < 5 || !ofStack(fields[0]) || len(fields[3]) < 2 {
+		return p, false
+	}
+	wanted, state := fields[3][:1], fields[3][1:2]
+	if state == "n" {
+		return p, false
+	}
+	p = Package{Name: fields[0], Arch: fields[1], Version: fields[2], State: "i" + state, Held: wanted == "h"}
+	if state == "c" {
+		p.State = "rc"
+	}
+	if IsMetapackage(p.Name) {
+		p.Depends = cutText(fields[4], 600)
+	}
+	return p, true
 }
 
 // IsMetapackage tells the packages that pin the layers of a driver to one version.
@@ -85,7 +95,10 @@ func offered(ctx context.Context, o Options, t tree, installed []Package) fact.F
 	const asked = "apt-cache madison"
 	options := []string{"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}
 	if o.Root != "" {
-		options = append(options, "-o", "RootDir="+o.Root)
+		for _, place := range []string{"Dir::State=/var/lib/apt", "Dir::State::status=/var/lib/dpkg/status", "Dir::Etc=/etc/apt"} {
+			key, path, _ := strings.Cut(place, "=")
+			options = append(options, "-o", key+"="+o.Root+path)
+		}
 	}
 	names, why := runTool(ctx, o, "apt-cache", append(options, "pkgnames")...)
 	if why != "" {

@@ -99,27 +99,41 @@ var moduleFolders = []string{
 
 // moduleFiles are the paths of a kernel's nvidia modules that are there.
 func (t tree) moduleFiles(dir string) ([]string, error) {
-	var paths []string
 	index, err := t.read(dir+"/modules.dep", maxModIndex)
 	if err != nil && !absent(err) {
 		return nil, err
 	}
+	var paths []string
 	for line := range strings.Lines(string(index)) {
-		name, _, ok := strings.Cut(line, ":")
-		if ok && isNVIDIAModule(path.Base(name)) {
+		if name, _, ok := strings.Cut(line, ":"); ok && isNVIDIAModule(path.Base(name)) {
 			paths = append(paths, path.Join(dir, name))
 		}
 	}
-	folders := slices.Clone(moduleFolders)
+	unlisted, err := t.unlistedModules(dir)
+	if err != nil {
+		return nil, err
+	}
+	paths = append(paths, unlisted...)
+	slices.Sort(paths)
+	return slices.DeleteFunc(slices.Compact(paths), func(file string) bool {
+		there, err := t.exists(file)
+		return err == nil && !there
+	}), nil
+}
+
+// unlistedModules looks into the folders where a module may lie.
+func (t tree) unlistedModules(dir string) ([]string, error) {
 	inside, err := t.names(dir + "/kernel")
 	if err != nil && !absent(err) {
 		return nil, err
 	}
+	folders := slices.Clone(moduleFolders)
 	for _, name := range inside {
 		if strings.HasPrefix(name, "nvidia-") {
 			folders = append(folders, "/kernel/"+name)
 		}
 	}
+	var paths []string
 	for _, folder := range folders {
 		names, err := t.names(dir + folder)
 		if err != nil && !absent(err) {
@@ -131,12 +145,7 @@ func (t tree) moduleFiles(dir string) ([]string, error) {
 			}
 		}
 	}
-	slices.Sort(paths)
-	paths = slices.Compact(paths)
-	return slices.DeleteFunc(paths, func(file string) bool {
-		there, err := t.exists(file)
-		return err == nil && !there
-	}), nil
+	return paths, nil
 }
 
 // isNVIDIAModule tells the main module by its file's name: nvidia.ko, or Debian's nvidia-current.ko,

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -30,17 +31,20 @@ type Candidate struct {
 // toolTimeout bounds one call of a package tool.
 const toolTimeout = 20 * time.Second
 
+// packageReader reads the packages of a database, and what the local lists offer beside them.
+type packageReader func(context.Context, Options, tree, *Facts) (fact.Fact[[]Package], fact.Fact[[]Candidate])
+
 // readPackages asks the tools of the database that is there: dpkg, rpm or pacman. A host without any has none, which
 // is a fact.
 func readPackages(ctx context.Context, o Options, f *Facts) {
 	t := newTree(o.Root)
 	for _, db := range []struct {
 		file string
-		read func(context.Context, Options, tree, *Facts) (fact.Fact[[]Package], fact.Fact[[]Candidate])
+		read packageReader
 	}{
 		{"/var/lib/dpkg/status", readDpkg},
-		{"/var/lib/rpm", readRPM},
-		{"/usr/lib/sysimage/rpm", readRPM},
+		{"/var/lib/rpm", rpmIn("/var/lib/rpm")},
+		{"/usr/lib/sysimage/rpm", rpmIn("/usr/lib/sysimage/rpm")},
 		{"/var/lib/pacman/local", readPacman},
 	} {
 		there, err := t.exists(db.file)
@@ -99,25 +103,28 @@ func ofStack(name string) bool {
 	return name == "dkms" || name == "docker-ce" || name == "kernel"
 }
 
-// readRPM reads names, versions and architectures from the database below the root.
-func readRPM(ctx context.Context, o Options, _ tree, _ *Facts) (fact.Fact[[]Package], fact.Fact[[]Candidate]) {
-	args := []string{"-qa", "--qf", `%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n`}
-	if o.Root != "" {
-		args = append([]string{"--root", o.Root}, args...)
-	}
-	lines, why := runTool(ctx, o, "rpm", args...)
-	if why != "" {
-		return fact.Missing[[]Package]("rpm -qa", why), fact.Missing[[]Candidate]("rpm -qa", why)
-	}
-	found := []Package{}
-	for _, line := range lines {
-		fields := strings.Split(line, "\t")
-		if len(fields) == 3 && ofStack(fields[0]) {
-			found = append(found, Package{Name: fields[0], Arch: fields[1], Version: strings.TrimPrefix(fields[2], "0:"), State: "ii"})
+// rpmIn reads names, versions and architectures from the database in a folder. Below another root rpm is told where
+// it lies: this machine's rpm may keep its own elsewhere.
+func rpmIn(dbpath string) packageReader {
+	return func(ctx context.Context, o Options, _ tree, _ *Facts) (fact.Fact[[]Package], fact.Fact[[]Candidate]) {
+		args := []string{"-qa", "--qf", `%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n`}
+		if o.Root != "" {
+			args = append([]string{"--root", o.Root, "--dbpath", dbpath}, args...)
 		}
+		lines, why := runTool(ctx, o, "rpm", args...)
+		if why != "" {
+			return fact.Missing[[]Package]("rpm -qa", why), fact.Missing[[]Candidate]("rpm -qa", why)
+		}
+		found := []Package{}
+		for _, line := range lines {
+			fields := strings.Split(line, "\t")
+			if len(fields) == 3 && ofStack(fields[0]) {
+				found = append(found, Package{Name: fields[0], Arch: fields[1], Version: strings.TrimPrefix(fields[2], "0:"), State: "ii"})
+			}
+		}
+		sortPackages(found)
+		return fact.Of(found, "rpm -qa"), readDNF(ctx, o)
 	}
-	sortPackages(found)
-	return fact.Of(found, "rpm -qa"), readDNF(ctx, o)
 }
 
 // readDNF asks dnf for what its cached lists offer (-C: it fetches nothing). Below another root dnf would read this
@@ -164,5 +171,5 @@ func readPacman(_ context.Context, _ Options, t tree, _ *Facts) (fact.Fact[[]Pac
 }
 
 func sortPackages(list []Package) {
-	slices.SortFunc(list, func(a, b Package) int { return strings.Compare(a.Name+":"+a.Arch, b.Name+":"+b.Arch) })
+	slices.SortFunc(list, func(a, b Package) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Arch, b.Arch)) })
 }

@@ -32,17 +32,12 @@ func (t tree) toolkits() fact.Fact[[]Toolkit] {
 		if !ok || !isVersion(version) {
 			continue
 		}
-		k := Toolkit{Path: localDir + "/" + name, Version: version}
-		data, err := t.read(k.Path+"/version.json", maxText)
-		if absent(err) {
-			if there, err := t.exists(k.Path + "/bin/nvcc"); err == nil && !there {
-				continue // a folder of run-time libraries alone
-			}
-		} else if err != nil {
-			return fact.Missing[[]Toolkit](k.Path+"/version.json", reason(err))
+		k, ok, err := t.toolkit(localDir+"/"+name, version)
+		if err != nil {
+			return fact.Missing[[]Toolkit](localDir+"/"+name, reason(err))
 		}
-		if precise := toolkitVersion(data); precise != "" {
-			k.Version = precise
+		if !ok {
+			continue
 		}
 		here, err := t.stat(k.Path)
 		k.Default = err == nil && standardErr == nil && sameFile(here, standard)
@@ -50,6 +45,20 @@ func (t tree) toolkits() fact.Fact[[]Toolkit] {
 	}
 	slices.SortFunc(found, func(a, b Toolkit) int { return CompareReleases(a.Version, b.Version) })
 	return fact.Of(found, localDir)
+}
+
+// toolkit describes a folder; ok is false for one of run-time libraries alone.
+func (t tree) toolkit(dir, version string) (k Toolkit, ok bool, err error) {
+	k = Toolkit{Path: dir, Version: version}
+	data, err := t.read(dir+"/version.json", maxText)
+	if absent(err) {
+		ok, err = t.exists(dir + "/bin/nvcc")
+		return k, ok, err
+	}
+	if precise := toolkitVersion(data); precise != "" {
+		k.Version = precise
+	}
+	return k, err == nil, err
 }
 
 func sameFile(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }

@@ -31,14 +31,8 @@ func (h Host) Module(kernel string) []string {
 // ModuleOrigin is how this host gets its modules: by the packages first, then by the files of any kernel.
 func (h Host) ModuleOrigin() host.Origin {
 	for _, p := range h.parts {
-		switch {
-		case p.Role != RoleModule:
-		case strings.HasPrefix(p.Name, "linux-"):
-			return host.OriginPrebuilt
-		case strings.Contains(p.Name, "dkms") || strings.Contains(p.Name, "kernel-source") || strings.Contains(p.Name, "kernel-open"):
-			return host.OriginDKMS
-		case strings.Contains(p.Name, "kmod") || strings.Contains(p.Name, "-G0"):
-			return host.OriginKmod
+		if origin := p.moduleOrigin(); origin != host.OriginOther {
+			return origin
 		}
 	}
 	if len(h.facts.Stack.DKMS.Value) > 0 {
@@ -51,6 +45,21 @@ func (h Host) ModuleOrigin() host.Origin {
 	}
 	if h.facts.Stack.Installer.Value.Log {
 		return host.OriginRunfile
+	}
+	return host.OriginOther
+}
+
+// moduleOrigin is the way of a package that brings a module; other for any other package.
+func (p Part) moduleOrigin() host.Origin {
+	switch {
+	case p.Role != RoleModule:
+		return host.OriginOther
+	case strings.HasPrefix(p.Name, "linux-"):
+		return host.OriginPrebuilt
+	case strings.Contains(p.Name, "dkms") || strings.Contains(p.Name, "kernel-source") || strings.Contains(p.Name, "kernel-open"):
+		return host.OriginDKMS
+	case strings.Contains(p.Name, "kmod") || strings.Contains(p.Name, "-G0"):
+		return host.OriginKmod
 	}
 	return host.OriginOther
 }

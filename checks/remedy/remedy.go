@@ -97,8 +97,8 @@ func (h Host) offered(name, driver string) (version string, ok bool) {
 func (h Host) Install(driver string, names ...string) (command string, ok bool) {
 	words := []string{}
 	for _, name := range names {
-		version, ok := h.offered(name, driver)
-		if !ok || strings.ContainsAny(name+version, " \t'\"$`;|&") {
+		version, there := h.offered(name, driver)
+		if !there || strings.ContainsAny(name+version, " \t'\"$`;|&") {
 			return "", false
 		}
 		if driver != "" {
