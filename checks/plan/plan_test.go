@@ -290,6 +290,7 @@ func TestSoftware(t *testing.T) {
 		{"not offered", host.Stack{Available: offered("nvidia-driver-470-server")}, "do not offer nvidia-driver-580-server-open now", ""},
 		{"offered", host.Stack{Available: offered("nvidia-driver-580-server-open")}, "!do not offer ; apt-get install nvidia-driver-580-server-open", ""},
 		{"only NVIDIA's is offered", host.Stack{Available: offered("nvidia-open-580")}, "apt-get install nvidia-open-580 ; !Add NVIDIA's repository ; !do not offer", ""},
+		{"Secure Boot, and the kernel is not known", host.Stack{SecureBoot: fact.Of(true, "x"), Available: offered("nvidia-driver-580-server-open")}, "!do not offer", ""},
 		{"empty lists", host.Stack{Available: offered()}, "!do not offer ; apt-get install nvidia-driver-580-server-open", ""},
 		{"an image", host.Stack{Image: fact.Of(true, "x")}, "rpm-ostree ; !apt-get", "!secure-boot"},
 		{"no CDI file", host.Stack{CDI: fact.Of([]host.CDIFile{}, "x")}, "!cdi generate", ""},
@@ -312,6 +313,16 @@ func TestSoftware(t *testing.T) {
 				t.Errorf("%s: risk %s", row.name, id)
 			}
 		}
+	}
+}
+
+// TestFabricOffered: what the facts do not tell of is not said to be missing.
+func TestFabricOffered(t *testing.T) {
+	f := made(t, "os=ubuntu:24.04 driver=570.86.15 modules=open gpus=2901*8")
+	f.Stack.Available = fact.Of([]host.Candidate{{Name: "nvidia-open-580", Version: "580.95.05-0ubuntu1"}}, "x")
+	shown := text(t, plan.Make(f, plan.Target{Branch: 580}))
+	if !strings.Contains(shown, "do not offer nvidia-fabricmanager now") || !strings.Contains(shown, "nvlsm infiniband-diags") {
+		t.Error(shown)
 	}
 }
 

@@ -68,10 +68,12 @@ func (s software) fromNVIDIA() bool {
 	return len(s.archives) == 1 && s.archives[0] == remedy.ArchiveNVIDIA
 }
 
-// withheld are packages that the local lists are known not to offer.
+// withheld are packages that the local lists are known not to offer. The facts tell of the driver's packages only, by
+// their whole names.
 func (s software) withheld(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		told := !odd(name) && (strings.Contains(name, "nvidia") || strings.HasPrefix(name, "cuda-drivers"))
 		offers, known := s.remedy.Offers(name)
-		return offers || !known
+		return offers || !known || !told
 	})
 }

@@ -38,6 +38,17 @@ func Write(w io.Writer, format, command string, r Report, s Style) error {
 	return nil
 }
 
+// Unjudged is the line of a format whose reader looks for one where there is no report; empty for the others.
+func Unjudged(format, command string, err error) string {
+	switch format {
+	case "npd":
+		return oneLine(ascii("no report: "+err.Error()), maxNPD)
+	case "nagios":
+		return oneLine("GPU "+strings.ToUpper(command)+" UNKNOWN: "+plugin(err.Error()), maxNagios)
+	}
+	return ""
+}
+
 // statuses are all that a result may have, the gravest last.
 var statuses = []checks.Status{
 	checks.StatusPass, checks.StatusSkip, checks.StatusUnknown, checks.StatusWarn, checks.StatusFail,

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -166,6 +167,24 @@ func checkAll(t *testing.T, evil string) {
 func TestForeignText(t *testing.T) {
 	for _, evil := range evilTexts {
 		checkAll(t, evil)
+	}
+}
+
+// TestUnjudged: an error is one line where a monitor reads one.
+func TestUnjudged(t *testing.T) {
+	for _, evil := range evilTexts {
+		err := errors.New(evil)
+		checkLine(t, evil, report.Unjudged("npd", "check", err), 80)
+		line := report.Unjudged("nagios", "check", err)
+		checkLine(t, evil, line, 1000)
+		if strings.Contains(line, "|") {
+			t.Errorf("%q begins performance data", line)
+		}
+		for _, format := range []string{"text", "json", "prometheus", "nfd"} {
+			if report.Unjudged(format, "check", err) != "" {
+				t.Errorf("%s has no line for an error", format)
+			}
+		}
 	}
 }
 

@@ -37,11 +37,6 @@ func NagiosCode(r Report) int {
 	return NagiosOK
 }
 
-// NagiosError is the line for a report that could not be made; the exit code is NagiosUnknown.
-func NagiosError(command string, err error) string {
-	return oneLine("GPU "+strings.ToUpper(command)+" UNKNOWN: "+plugin(err.Error()), maxNagios)
-}
-
 // nagios is the one line of a plugin: service, state and text, then performance data behind a bar. Counts that have
 // to be zero carry the range of the alert.
 func nagios(command string, r Report) string {

@@ -22,8 +22,8 @@ type nagiosCode int
 
 func (n nagiosCode) Error() string { return "nagios code " + strconv.Itoa(int(n)) }
 
-// reporting gives a command that prints a report its format. Nagios is told on stdout, and in its own code, that
-// there is no report.
+// reporting gives a command that prints a report its format. Nagios and node-problem-detector read on stdout why there
+// is no report, Nagios with its own code.
 func reporting(action func(*cli.Context, string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		form, err := formatOf(c, report.Formats...)
@@ -31,11 +31,14 @@ func reporting(action func(*cli.Context, string) error) cli.ActionFunc {
 			return err
 		}
 		err = action(c, form)
-		if form != "nagios" || err == nil || errors.As(err, new(nagiosCode)) {
+		if err == nil || errors.Is(err, errRefused) || errors.As(err, new(nagiosCode)) {
 			return err
 		}
-		_, _ = fmt.Fprint(c.App.Writer, report.NagiosError(c.Command.Name, err))
-		return nagiosCode(report.NagiosUnknown)
+		_, _ = fmt.Fprint(c.App.Writer, report.Unjudged(form, c.Command.Name, err))
+		if form == "nagios" {
+			return nagiosCode(report.NagiosUnknown)
+		}
+		return err
 	}
 }
 
