@@ -107,8 +107,11 @@ func healthyStack(version string) host.Stack {
 		ModProbe: known([]host.ModProbe{{Path: "/etc/modprobe.d/nvidia.conf", Command: "blacklist", Module: "nouveau"}}), KernelLog: known([]string{}),
 		Copies: known([]host.LibraryCopy{}),
 		Programs: known([]host.Program{
-			{Path: "/usr/bin/nvidia-smi", Version: version}, {Path: "/usr/bin/nv-fabricmanager", Version: version},
-			{Path: "/usr/bin/nvidia-container-runtime"}, {Path: "/usr/bin/nvidia-container-cli"}, {Path: "/usr/bin/dockerd"},
+			{Path: "/usr/bin/nvidia-smi", Version: version},
+			{Path: "/usr/bin/nv-fabricmanager", Version: version},
+			{Path: "/usr/bin/nvidia-container-runtime"},
+			{Path: "/usr/bin/nvidia-container-cli"},
+			{Path: "/usr/bin/dockerd"},
 		}),
 		Toolkits: known([]host.Toolkit{}),
 		Packages: known([]host.Package{

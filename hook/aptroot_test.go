@@ -188,7 +188,8 @@ func scenes() []scene {
 		{
 			"DKMS without headers",
 			[]deb{
-				{name: "nvidia-dkms-535", version: "535.183.06-0ubuntu0.22.04.1", installed: "ii"}, {name: "nvidia-driver-535", version: "535.183.06-0ubuntu0.22.04.1", depends: "nvidia-dkms-535", installed: "ii"},
+				{name: "nvidia-dkms-535", version: "535.183.06-0ubuntu0.22.04.1", installed: "ii"},
+				{name: "nvidia-driver-535", version: "535.183.06-0ubuntu0.22.04.1", depends: "nvidia-dkms-535", installed: "ii"},
 				{name: "linux-headers-5.15.0-113-generic", version: "5.15.0-113.123"},
 			},
 			map[string]string{running + "modules.dep": "", "/var/lib/dkms/nvidia/535.183.06/source/dkms.conf": ""},
@@ -197,7 +198,8 @@ func scenes() []scene {
 		{
 			"a new metapackage over the old one",
 			[]deb{
-				{name: "nvidia-driver-550-server", version: "550.163.01-0ubuntu0.22.04.2", installed: "ii"}, {name: "nvidia-driver-535-server", version: "535.183.06-0ubuntu0.22.04.1", installed: "ii"},
+				{name: "nvidia-driver-550-server", version: "550.163.01-0ubuntu0.22.04.2", installed: "ii"},
+				{name: "nvidia-driver-535-server", version: "535.183.06-0ubuntu0.22.04.1", installed: "ii"},
 				{name: "libnvidia-compute-535-server", version: "535.183.06-0ubuntu0.22.04.1", installed: "ii"},
 			},
 			prebuiltRunning,
@@ -230,12 +232,14 @@ func scenes() []scene {
 		{
 			"a transitional package",
 			[]deb{{name: "nvidia-driver-550-server", version: "570.158.01-0ubuntu0.22.04.1", depends: "nvidia-driver-570-server", installed: "ii"}, {name: "nvidia-driver-570-server", version: "570.158.01-0ubuntu0.22.04.1", installed: "ii"}},
-			prebuiltRunning, map[string]string{"package-metapackage": "warn nvidia-driver-550-server is transitional: it pulls branch 570"},
+			prebuiltRunning,
+			map[string]string{"package-metapackage": "warn nvidia-driver-550-server is transitional: it pulls branch 570"},
 		},
 		{
 			"NVIDIA's names from 590 on",
 			[]deb{
-				{name: "nvidia-open", version: "590.44.01-1ubuntu1", installed: "ii"}, {name: "libnvidia-compute", version: "590.44.01-1ubuntu1", installed: "ii"},
+				{name: "nvidia-open", version: "590.44.01-1ubuntu1", installed: "ii"},
+				{name: "libnvidia-compute", version: "590.44.01-1ubuntu1", installed: "ii"},
 				{name: "nvidia-dkms-open", version: "590.44.01-1ubuntu1", installed: "ii"},
 			},
 			map[string]string{"/sys/module/nvidia/version": "590.44.01\n"},

@@ -19,8 +19,11 @@ func TestRealRPM(t *testing.T) {
 	files["/etc/os-release"] = "ID=rocky\nID_LIKE=\"rhel centos fedora\"\nPRETTY_NAME=\"Rocky Linux 9\"\n"
 	root := fixture.Tree(t, files, links)
 	for _, p := range []struct{ name, version string }{
-		{"nvidia-driver", "535.183.06"}, {"nvidia-driver-cuda", "535.183.06"}, {"kmod-nvidia-latest-dkms", "535.183.06"},
-		{"nvidia-driver-cuda-libs", "570.124.06"}, {"bash", "5.1"},
+		{"nvidia-driver", "535.183.06"},
+		{"nvidia-driver-cuda", "535.183.06"},
+		{"kmod-nvidia-latest-dkms", "535.183.06"},
+		{"nvidia-driver-cuda-libs", "570.124.06"},
+		{"bash", "5.1"},
 	} {
 		rpm(t, "--root", root, "--dbpath", "/var/lib/rpm", "-i", "--nodeps", "--ignorearch", "--nosignature", buildRPM(t, p.name, p.version))
 	}

@@ -171,5 +171,7 @@ func readPacman(_ context.Context, _ Options, t tree, _ *Facts) (fact.Fact[[]Pac
 }
 
 func sortPackages(list []Package) {
-	slices.SortFunc(list, func(a, b Package) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Arch, b.Arch)) })
+	slices.SortFunc(list, func(a, b Package) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Arch, b.Arch))
+	})
 }

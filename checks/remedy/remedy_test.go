@@ -51,7 +51,9 @@ func TestInstall(t *testing.T) {
 	for _, tt := range []struct{ driver, name, want string }{
 		{"535.183.06", "nvidia-fabricmanager-535", "apt-get install nvidia-fabricmanager-535=535.183.06-0ubuntu1"},
 		{"", "linux-headers-6", "apt-get install linux-headers-6"},
-		{"535.216.01", "nvidia-fabricmanager-535", ""}, {"", "nvidia-fabricmanager-550", ""}, {"", "evil", ""},
+		{"535.216.01", "nvidia-fabricmanager-535", ""},
+		{"", "nvidia-fabricmanager-550", ""},
+		{"", "evil", ""},
 	} {
 		if got, ok := h.Install(tt.driver, tt.name); got != tt.want || ok != (tt.want != "") {
 			t.Errorf("%s of %q: %q, want %q", tt.name, tt.driver, got, tt.want)
@@ -122,7 +124,8 @@ func TestParts(t *testing.T) {
 	parts := Parts([]host.Package{
 		ii("nvidia-headless-535-server-open", "535.183.06-0ubuntu0.22.04.1"), ii("libnvidia-compute", "590.44.01-1ubuntu1"),
 		ii("linux-modules-nvidia-535-5.15.0-91-generic", "5.15.0-91.101"), ii("nvidia-driver-cuda-libs", "3:580.65.06-1.el10"),
-		{Name: "libnvidia-compute-418", Version: "418.67-0ubuntu1", State: "rc"}, ii("nvidia-container-toolkit", "1.18.1-1"),
+		{Name: "libnvidia-compute-418", Version: "418.67-0ubuntu1", State: "rc"},
+		ii("nvidia-container-toolkit", "1.18.1-1"),
 		ii("libnvidia-container1", "1.18.1-1"), ii("nvidia-prime", "0.8.17.1"), ii("cuda-toolkit-13-0", "13.0.0-1"),
 		{Name: "nvidia-dkms-390", Version: "390.144-0ubuntu1", State: "iF"},
 	})

@@ -42,7 +42,11 @@ func Doctor(w io.Writer, r Report, unjudged string, s Style) error {
 }
 
 func writeLayers(b *bytes.Buffer, r Report, s Style) {
-	fmt.Fprintf(b, "used as %s\n\n", checks.Printable(r.Use))
+	fmt.Fprintf(b, "used as %s\n", checks.Printable(r.Use))
+	if r.Reason != "" {
+		b.WriteString(s.Paint(yellow, checks.Printable(r.Reason)) + "\n")
+	}
+	b.WriteByte('\n')
 	for _, l := range layers {
 		var shown, passed, skipped []checks.Result
 		for _, one := range r.Results {

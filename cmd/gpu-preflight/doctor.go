@@ -92,6 +92,9 @@ func examine(facts host.Facts, p hook.Policy) (r report.Report, unjudged string)
 	if len(r.Host.GPUs) == 0 {
 		r.Host.GPUs = checks.Models(facts)
 	}
+	if init := facts.NVML.Init; !init.Known() {
+		r.Reason = "NVML did not answer (" + init.Why() + "): what only the driver knows is unknown here"
+	}
 	v := hook.JudgeHost(facts, p)
 	r.Verdict, r.Results = v.Verdict, v.Results
 	r.Use, r.Questions = string(checks.Facts{Host: facts}.Use()), checks.Answers(facts)
