@@ -376,3 +376,39 @@ func TestHostilePlan(t *testing.T) {
 		t.Errorf("%q", shown)
 	}
 }
+
+// TestEveryReportedHost: every host that somebody reported gets an answer that is whole, whatever it is asked for: a
+// branch and steps, or a reason; and commands of its own package manager only.
+func TestEveryReportedHost(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(fixture.Root(), "testdata", "hosts", "*.json"))
+	if err != nil || len(files) < 100 {
+		t.Fatalf("%d hosts, %v", len(files), err)
+	}
+	tools := map[string][]string{"apt": {"apt-", "dpkg"}, "dnf": {"dnf ", "rpm "}, "zypper": {"zypper ", "rpm "}}
+	for _, file := range files {
+		id := strings.TrimSuffix(filepath.Base(file), ".json")
+		f := reported(t, id)
+		for _, asked := range []string{"cuda 11.8", "cuda 12.8", "cuda 13.4", "driver 470", "driver 580", "driver 620"} {
+			p := plan.Make(f, target(t, asked))
+			upgrade := p.Answer == plan.Upgrade
+			if p.Sentence == "" || upgrade != (len(p.Steps) > 0) || upgrade != (p.By != "") || upgrade && p.Branch == 0 && p.By != "jetson" {
+				t.Errorf("%s, %s: %+v", id, asked, p)
+			}
+			for _, step := range p.Steps {
+				for _, command := range step.Commands {
+					for manager, prefixes := range tools {
+						foreign := p.By != manager && slices.ContainsFunc(prefixes, func(prefix string) bool {
+							return strings.HasPrefix(command, prefix) && !slices.Contains(tools[p.By], prefix)
+						})
+						if foreign {
+							t.Errorf("%s, %s, by %s: %s", id, asked, p.By, command)
+						}
+					}
+					if command == "" || strings.Contains(command, "%!") || strings.Contains(command, "\n") {
+						t.Errorf("%s, %s: command %q", id, asked, command)
+					}
+				}
+			}
+		}
+	}
+}
