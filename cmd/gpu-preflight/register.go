@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -21,7 +22,10 @@ func registerCommand() *cli.Command {
 		ArgsUsage: "[ENGINE...]",
 		Description: "Without an engine it takes those that it finds. The engines: " + strings.Join(engineNames(), ", ") + ".\n\n" +
 			example("gpu-preflight register --dry-run", "gpu-preflight register --restart docker"),
-		Flags:  registerFlags(),
+		Flags: append(registerFlags(), &cli.StringFlag{
+			Name:  "method",
+			Usage: "how containerd is registered: `" + register.BinaryName + "|" + register.BaseSpec + "` (as it is, else the first)",
+		}),
 		Action: registerAction,
 	}
 }
@@ -61,6 +65,15 @@ func site(c *cli.Context) (register.Site, error) {
 	s := register.Site{Root: global(c, "root"), Prefix: c.String("prefix"), Configs: map[string]string{}}
 	if !filepath.IsAbs(s.Prefix) || strings.ContainsAny(s.Prefix, "'\"\\$`\n") {
 		return s, wrongUsage(c, "--prefix %s is no absolute path without quotes and the like", s.Prefix)
+	}
+	if s.Root == "" {
+		s.Ask = func(program string, args ...string) ([]byte, error) {
+			return exec.CommandContext(c.Context, program, args...).Output()
+		}
+	}
+	s.Method = c.String("method")
+	if !slices.Contains([]string{"", register.BinaryName, register.BaseSpec}, s.Method) {
+		return s, wrongUsage(c, "--method %s: it is %s or %s", s.Method, register.BinaryName, register.BaseSpec)
 	}
 	if c.Bool("restart") && s.Root != "" {
 		return s, wrongUsage(c, "--restart is for this host, not for one below --root")

@@ -90,39 +90,42 @@ func back(t *testing.T, s Site, e Engine) error {
 // TestEveryEngine: registered twice is once; taken out, every file is what it was; and cut off before any write, every
 // shim that a file names is there with its next runtime, and both ways on end well.
 func TestEveryEngine(t *testing.T) {
-	cut := errors.New("cut off")
 	for _, e := range All() {
-		t.Run(e.Name, func(t *testing.T) {
-			s := everyHost(t)
-			before := snapshot(t, s)
-			if !e.Present(s) {
-				t.Fatal("it is not seen")
-			}
-			if p, err := forth(t, s, e); err != nil || len(p.Edits) == 0 {
-				t.Fatalf("%+v, %v", p, err)
-			}
-			registered := snapshot(t, s)
-			if p, err := forth(t, s, e); err != nil || len(p.Edits) != 0 {
-				t.Errorf("the second time: %+v, %v", p, err)
-			}
-			if err := back(t, s, e); err != nil {
-				t.Fatal(err)
-			}
-			same(t, "taken out", snapshot(t, s), before)
-			for _, undo := range []bool{false, true} {
-				for step, err := 0, cut; err != nil; step++ {
-					err = cutOff(t, e, step, undo, cut, before, registered)
-				}
-			}
-		})
+		t.Run(e.Name, func(t *testing.T) { everyCut(t, e, func() Site { return everyHost(t) }) })
+	}
+}
+
+func everyCut(t *testing.T, e Engine, host func() Site) {
+	t.Helper()
+	cut := errors.New("cut off")
+	s := host()
+	before := snapshot(t, s)
+	if !e.Present(s) {
+		t.Fatal("it is not seen")
+	}
+	if p, err := forth(t, s, e); err != nil || len(p.Edits) == 0 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	registered := snapshot(t, s)
+	if p, err := forth(t, s, e); err != nil || len(p.Edits) != 0 {
+		t.Errorf("the second time: %+v, %v", p, err)
+	}
+	if err := back(t, s, e); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "taken out", snapshot(t, s), before)
+	for _, undo := range []bool{false, true} {
+		for step, err := 0, cut; err != nil; step++ {
+			err = cutOff(t, e, host, step, undo, cut, before, registered)
+		}
 	}
 }
 
 // cutOff lets the write number step fail, and goes both ways from there.
-func cutOff(t *testing.T, e Engine, step int, undo bool, cut error, before, registered map[string]string) (err error) {
+func cutOff(t *testing.T, e Engine, host func() Site, step int, undo bool, cut error, before, registered map[string]string) (err error) {
 	t.Helper()
 	for _, again := range []bool{false, true} {
-		s := everyHost(t)
+		s := host()
 		if undo {
 			if _, err = forth(t, s, e); err != nil {
 				t.Fatal(err)

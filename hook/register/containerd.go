@@ -1,12 +1,9 @@
 package register
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 const (
@@ -31,7 +28,7 @@ func containerd() Engine {
 		Plan:    containerdPlan,
 		Strip: func(path string, content []byte) ([]byte, error) {
 			switch filepath.Base(path) {
-			case dropInName:
+			case dropInName, baseSpecName:
 				return nil, nil
 			case selfTestFile:
 				return stripSelfTest(content), nil
@@ -58,7 +55,7 @@ func containerdPresent(s Site) bool {
 
 // containerdFiles are the files that may hold our entries. nvidia-ctk copies what it finds in one to another.
 func containerdFiles(s Site) []string {
-	paths := []string{selfTestPath(containerdUnit), dropInPath(s)}
+	paths := []string{baseSpecPath(s), selfTestPath(containerdUnit), dropInPath(s)}
 	files, err := containerdRead(s)
 	if err != nil {
 		return append(paths, containerdTop(s))
@@ -99,16 +96,8 @@ func containerdPlan(s Site) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("%s: %w", files[max(deciding, 0)].path, err)
 	}
-	p := Plan{Engine: "containerd", Shims: []Shim{h.shim}}
-	if version == 2 {
-		p.Edits, err = containerdInPlace(s, files, max(deciding, 0), h)
-	} else {
-		p.Edits, err = containerdDropIn(s, files, version, h)
-	}
+	p, err := h.plan(s, files, version, max(deciding, 0))
 	if err != nil {
-		return Plan{}, err
-	}
-	if p.Edits, err = withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits); err != nil {
 		return Plan{}, err
 	}
 	if len(p.Edits) > 0 {
@@ -118,6 +107,43 @@ func containerdPlan(s Site) (Plan, error) {
 	}
 	p.Notes = append(p.Notes, otherContainerds(s, files)...)
 	return p, nil
+}
+
+// plan finds the edits and the shim of the handler in force.
+func (h containerdHandler) plan(s Site, files []containerdFile, version int64, deciding int) (p Plan, err error) {
+	p.Engine = "containerd"
+	if h.byBaseSpec, err = baseSpecWanted(s, files); err != nil {
+		return p, err
+	}
+	if version == 2 {
+		p.Edits, err = containerdInPlace(s, files, deciding, h)
+	} else {
+		p.Edits, err = containerdDropIn(s, files, version, h)
+	}
+	if err == nil {
+		err = h.around(s, &p)
+	}
+	return p, err
+}
+
+// around adds what the configuration names, before it, and takes what it no longer names away, behind it.
+func (h containerdHandler) around(s Site, p *Plan) error {
+	if h.byBaseSpec {
+		spec, err := h.baseSpecEdit(s)
+		p.Edits = append(spec, p.Edits...)
+		return err
+	}
+	p.Shims = []Shim{h.shim}
+	edits, err := withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits)
+	if err != nil {
+		return err
+	}
+	p.Edits = edits
+	old, mode, err := s.read(baseSpecPath(s))
+	if old != nil {
+		p.Edits = append(p.Edits, Edit{Path: baseSpecPath(s), Before: old, Mode: mode})
+	}
+	return err
 }
 
 // otherContainerds tells of containerds beside this one whose configuration is generated.
@@ -181,7 +207,8 @@ func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) 
 	if f, err = f.addTo(slices.Concat(base, []string{"pod_annotations"}), last, podAnnotations, nil); err != nil {
 		return nil, err
 	}
-	if f, err = f.setString(slices.Concat(base, []string{"options", "BinaryName"}), s.ShimPath(h.shim.Name)); err != nil {
+	key, value := h.entry(s)
+	if f, err = f.setString(slices.Concat(base, key), value); err != nil {
 		return nil, err
 	}
 	return f.addTable(runtimesOf(criPlugin[2], unwrappedHandler), h.unwrapped())
@@ -191,108 +218,17 @@ func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) 
 // runtime was.
 func containerdStrip(content []byte) (*tomlFile, error) {
 	return stripTOML(content, tomlOurs{
-		value: isShim,
+		value: func(text string) bool { return isShim(text) || isBaseSpec(text) },
 		element: func(e string) bool {
 			return e == podAnnotations || filepath.Base(e) == dropInGlob
 		},
 		table: unwrappedHandler,
 		before: func(tree map[string]any, path []string) (string, bool) {
-			if len(path) != 7 {
+			if len(path) < 6 {
 				return "", false
 			}
-			old, known := valueAt(tree, slices.Concat(path[:4], []string{unwrappedHandler, "options", "BinaryName"})...).(string)
+			old, known := valueAt(tree, slices.Concat(path[:4], []string{unwrappedHandler}, path[5:])...).(string)
 			return old, known
 		},
 	})
-}
-
-// errGenerated says that a configuration is written anew by its owner at every start.
-var errGenerated = errors.New("generated at every start, so not edited")
-
-// generated is a containerd whose configuration another program writes.
-type generated struct {
-	name     string
-	config   string
-	template string // where that program takes additions from
-	bin      string // where its own runc lies
-	owner    string // the comment by which its configuration is known
-	how      string // what makes the handler the default
-}
-
-// generators are k3s and RKE2 (k3s pkg/agent/templates) and MicroK8s.
-var generators = []generated{
-	{
-		name: "k3s", config: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml", bin: "/var/lib/rancher/k3s/data/current/bin/runc",
-		owner: "generated by k3s", how: "start k3s with --default-runtime gpu-preflight, or name the handler in a RuntimeClass",
-	},
-	{
-		name: "rke2", config: "/var/lib/rancher/rke2/agent/etc/containerd/config.toml", bin: "/var/lib/rancher/rke2/bin/runc",
-		owner: "generated by rke2", how: "start rke2 with --default-runtime gpu-preflight, or name the handler in a RuntimeClass",
-	},
-	{
-		name: "microk8s", config: "/var/snap/microk8s/current/args/containerd.toml", bin: "/snap/microk8s/current/bin/runc",
-		template: "/var/snap/microk8s/current/args/containerd-template.toml", how: "name the handler in default_runtime_name or in a RuntimeClass",
-	},
-}
-
-// generatedFile finds a generated configuration: the file named, or one at its usual place where there is no other.
-func generatedFile(s Site) (generated, bool) {
-	path := containerdTop(s)
-	data, _, err := s.read(path)
-	for _, g := range generators {
-		byComment := g.owner != "" && bytes.Contains(bytes.ToLower(data[:min(len(data), 512)]), []byte(g.owner))
-		if path == g.config || byComment {
-			g.config = path
-			return g, true
-		}
-	}
-	if data != nil || err != nil || s.Configs["containerd"] != "" {
-		return generated{}, false
-	}
-	for _, g := range generators {
-		if data, _, err := s.read(g.config); data != nil || err != nil {
-			return g, true
-		}
-	}
-	return generated{}, false
-}
-
-// plan names the shim, and what to put into the template as an error: nothing is covered until somebody does that.
-func (g generated) plan(s Site) (Plan, error) {
-	data, _, err := s.read(g.config)
-	if err != nil {
-		return Plan{}, fmt.Errorf("read the configuration of %s: %w", g.name, err)
-	}
-	f, err := containerdStrip(data)
-	if err != nil {
-		return Plan{}, fmt.Errorf("%s: %w", g.config, err)
-	}
-	version, _ := f.tree["version"].(int64)
-	if criPlugin[version] == "" {
-		version = 2
-	}
-	section, _ := valueAt(f.tree, "plugins", criPlugin[version]).(map[string]any)
-	runc, _ := valueAt(section, "containerd", "runtimes", "runc").(map[string]any)
-	next := g.bin
-	if named, _ := valueAt(runc, "options", "BinaryName").(string); named != "" {
-		next = named
-	}
-	shim := Shim{Name: "containerd-runc", Next: s.program(next)}
-	if shim.Next == "" {
-		if shim.Next = s.program("runc"); shim.Next == "" {
-			return Plan{}, fmt.Errorf("%s: %s is not on this host", g.config, next)
-		}
-	}
-	handler := containerdHandler{table: runc}.unwrapped()
-	options, _ := handler["options"].(map[string]any)
-	handler["options"] = merged(options, map[string]any{"BinaryName": s.ShimPath(shim.Name)})
-	handler["pod_annotations"] = []any{podAnnotations}
-	lines := tableLines(runtimesOf(criPlugin[version], "gpu-preflight"), handler)
-	template := g.template
-	if template == "" {
-		template = filepath.Join(filepath.Dir(g.config), map[bool]string{true: "config.toml.tmpl", false: "config-v3.toml.tmpl"}[version == 2])
-		lines = slices.Concat([]string{`{{ template "base" . }}`, ""}, lines)
-	}
-	return Plan{Engine: "containerd", Shims: []Shim{shim}}, fmt.Errorf("%s is %w; put into %s\n\n%s\n\nand %s",
-		g.config, errGenerated, template, strings.Join(lines, "\n"), g.how)
 }

@@ -20,7 +20,8 @@ func containerdDropIn(s Site, files []containerdFile, version int64, h container
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", files[0].path, err)
 	}
-	if err = overruled(top, files, path, h.name); err != nil {
+	key, _ := h.entry(s)
+	if err = overruled(top, files, path, h.name, key); err != nil {
 		return nil, err
 	}
 	before, mode, err := s.read(path)
@@ -43,10 +44,9 @@ func containerdDropIn(s Site, files []containerdFile, version int64, h container
 // dropIn is the text of our file. Lists are written whole: containerd lays a later list over an earlier one.
 func (h containerdHandler) dropIn(s Site, version int64) []string {
 	old, _ := h.table["pod_annotations"].([]any)
-	entry := map[string]any{
-		"pod_annotations": append(slices.Clone(old), podAnnotations),
-		"options":         map[string]any{"BinaryName": s.ShimPath(h.shim.Name)},
-	}
+	key, value := h.entry(s)
+	entry, _ := withValue(nil, key, value)
+	entry["pod_annotations"] = append(slices.Clone(old), podAnnotations)
 	if kind, _ := h.table["runtime_type"].(string); kind == "" {
 		entry["runtime_type"] = runcV2
 	}
@@ -77,13 +77,13 @@ func importPlace(f *tomlFile, from, path string) int {
 	})
 }
 
-// overruled reports a file that is read after our drop-in and names another runtime for the handler.
-func overruled(top *tomlFile, files []containerdFile, path, handler string) error {
+// overruled reports a file that is read after our drop-in and has another value for the key of the handler.
+func overruled(top *tomlFile, files []containerdFile, path, handler string, key []string) error {
 	imports := importsOf(top.tree)
 	place := importPlace(top, files[0].path, path)
 	for _, file := range files[1:] {
-		binary, _ := valueAt(file.toml.tree, runtimesOf(file.plugin(3), handler, "options", "BinaryName")...).(string)
-		if binary == "" {
+		value, _ := valueAt(file.toml.tree, slices.Concat(runtimesOf(file.plugin(3), handler), key)...).(string)
+		if value == "" {
 			continue
 		}
 		at := slices.IndexFunc(imports, func(pattern string) bool {
@@ -95,8 +95,8 @@ func overruled(top *tomlFile, files []containerdFile, path, handler string) erro
 		})
 		// Below one pattern the names decide; what other files import is read after all that the top file imports.
 		if at < 0 || at > place || (at == place && file.path > path) {
-			return fmt.Errorf("%s is read after our drop-in %s and sets BinaryName = %q: take it out there or name the file otherwise",
-				file.path, path, binary)
+			return fmt.Errorf("%s is read after our drop-in %s and sets %s = %q: take it out there or name the file otherwise",
+				file.path, path, key[len(key)-1], value)
 		}
 	}
 	return nil

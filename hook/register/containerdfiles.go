@@ -190,6 +190,16 @@ type containerdHandler struct {
 	name  string
 	table map[string]any // nil: containerd's own default, which no file mentions
 	shim  Shim
+
+	byBaseSpec bool // the hook in its specification, not the shim
+}
+
+// entry is the key of the handler by which launches come past us, and its value.
+func (h containerdHandler) entry(s Site) (key []string, value string) {
+	if h.byBaseSpec {
+		return []string{"base_runtime_spec"}, baseSpecPath(s)
+	}
+	return []string{"options", "BinaryName"}, s.ShimPath(h.shim.Name)
 }
 
 // runcV2 is the containerd shim that runs a program with runc's command line.

@@ -2,7 +2,8 @@ package register_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,16 +15,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gpu-preflight/hook/register"
 	"gpu-preflight/testdata/fixture"
 )
 
 // containerdHost is a containerd that the test starts in folders of its own, and asks as a kubelet asks it.
 type containerdHost struct {
-	dir    string // the host's root for register too
+	dir    string
 	folder string // of containerd and its shim
+	ctrOf  string // the folder of ctr
 	client string
 	nodes  map[string]string // in a container: on this machine
-	stop   func()
+	halt   func()            // ends containerd, not its containers
+	hooked bool              // our hook is started without an environment of ours: a script tells it the fake host
 }
 
 // debianContainerd is the folder of Debian's containerd, 1.6.
@@ -45,14 +49,22 @@ func newContainerd(t *testing.T, s site, folder, config string) *containerdHost 
 			t.Skip("containerd and runc are not installed")
 		}
 	}
+	makeCDIFolder(t)
 	dir := t.TempDir()
-	c := &containerdHost{dir: dir, folder: folder, client: filepath.Join(dir, "cri")}
-	for _, folder := range []string{"local", "dev", "usr/sbin", filepath.Dir(dir)[1:]} {
+	c := &containerdHost{dir: dir, folder: folder, client: filepath.Join(dir, "cri"), ctrOf: debianContainerd, halt: func() {}}
+	if folder != debianContainerd {
+		c.ctrOf = buildCtr(t)
+	}
+	for _, folder := range []string{"local", "dev", "varlib", "cdi", "logs"} {
 		must(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 	}
-	must(t, os.Symlink("/", filepath.Join(dir, dir))) // below the root, the root's own path is the root
+	own, err := exec.CommandContext(t.Context(), c.ctrOf+"/ctr", "oci", "spec").Output()
+	must(t, err)
+	must(t, os.WriteFile(dir+"/own.json", own, 0o644))
 	must(t, os.Rename(s.bin, dir+"/local/bin"))
-	copyTo(t, "/usr/sbin/runc", dir+"/usr/sbin/runc")
+	must(t, os.CopyFS(dir+"/real", os.DirFS(dir+"/local/bin")))
+	must(t, os.WriteFile(dir+"/cdi/nvidia.yaml", []byte(gpuSpec), 0o644))
+	must(t, os.WriteFile(dir+"/cdi/claim.yaml", []byte(strings.NewReplacer("kind: nvidia.com/gpu", "kind: k8s.gpu.nvidia.com/claim").Replace(gpuSpec)), 0o644))
 	c.makeNodes(t)
 	c.buildClient(t)
 	write(t, dir+"/config.toml", strings.ReplaceAll(config, "DIR", dir))
@@ -92,6 +104,9 @@ func (c *containerdHost) buildClient(t *testing.T) {
 // start starts containerd with the policy and the host that a site names, and waits until it answers.
 func (c *containerdHost) start(t *testing.T, s site) {
 	t.Helper()
+	if c.hooked {
+		c.tell(t, s)
+	}
 	log, err := os.OpenFile(c.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), c.folder+"/containerd", "--config", c.dir+"/config.toml")
@@ -103,14 +118,13 @@ func (c *containerdHost) start(t *testing.T, s site) {
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	c.stop = func() {
-		c.stop = func() {}
-		c.sweep(t)
+	c.halt = func() {
+		c.halt = func() {}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
 		_ = log.Close()
 	}
-	t.Cleanup(func() { c.stop() })
+	t.Cleanup(func() { c.stop(t) })
 	deadline := time.After(time.Minute)
 	for {
 		if _, err := c.ctr(t, "version"); err == nil {
@@ -128,8 +142,29 @@ func (c *containerdHost) start(t *testing.T, s site) {
 
 func (c *containerdHost) restart(t *testing.T, s site) {
 	t.Helper()
-	c.stop()
+	c.stop(t)
 	c.start(t, s)
+}
+
+// stop ends containerd, which must have left nothing.
+func (c *containerdHost) stop(t *testing.T) {
+	t.Helper()
+	c.sweep(t)
+	c.halt()
+}
+
+// tell puts a script in the place of our hook, which starts it for the policy and the host that a site names.
+func (c *containerdHost) tell(t *testing.T, s site) {
+	t.Helper()
+	path := c.dir + "/local/bin/gpu-preflight-hook"
+	must(t, os.Remove(path)) // the shim is the same file
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexec %s/real/gpu-preflight-hook --root %s --config %s\n", c.dir, s.root, s.config), 0o755))
+}
+
+// buildCtr builds the ctr that belongs to buildContainerd's, and returns its folder.
+func buildCtr(t *testing.T) string {
+	t.Helper()
+	return pinned{name: "ctr", version: "v2.4.2", packages: []string{"github.com/containerd/containerd/v2/cmd/ctr"}}.build(t)
 }
 
 // sweep ends what a failed launch has left, which outlives containerd.
@@ -167,60 +202,71 @@ func readFile(t *testing.T, path string) string {
 
 func (c *containerdHost) ctr(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/usr/bin/ctr", append([]string{"-a", c.dir + "/c.sock", "-n", "k8s.io"}, args...)...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-// criPod is what became of a pod; testdata/tools/cri prints it.
-type criPod struct {
-	Failed, Error, State, Reason, Message, Output string
-	Exit                                          int
-}
-
-// launch starts a pod of one container that says that it ran.
-func (c *containerdHost) launch(t *testing.T, flags []string) (p criPod) {
-	t.Helper()
-	args := append([]string{"-socket", c.dir + "/c.sock", "-image", criImage}, flags...)
-	cmd := exec.CommandContext(t.Context(), c.client, append(args, "/bin/busybox", "echo", ran)...)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), c.ctrOf+"/ctr", append([]string{"-a", c.dir + "/c.sock", "-n", "k8s.io"}, args...)...)
 	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s\n%s", err, cmd.Stderr, c.log(t))
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		out = append(out, exit.Stderr...)
 	}
-	must(t, json.Unmarshal(out, &p))
-	return p
+	return string(out), err // without the warnings of a call that succeeds
 }
 
-// bad starts a container of nvidia/cuda:13.0.0 with a GPU, as a device plugin gives one that knows no CDI.
-func (c *containerdHost) bad(t *testing.T, flags ...string) criPod {
-	t.Helper()
-	for line := range strings.Lines(readFile(t, filepath.Join(fixture.Root(), "testdata/images/cuda-13.0.0-base.env"))) {
-		if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "PATH=") {
-			flags = append(flags, "-env", strings.TrimSuffix(line, "\n"))
-		}
+// within is a command that lets gpu-preflight and ctr have folders of their own for state and CDI files, and find the
+// programs of this containerd where its package puts them.
+func (c *containerdHost) within() []string {
+	script := `mount --bind "$0/varlib" /var/lib; mount --bind "$0/cdi" ` + cdiFolder + "; "
+	for _, program := range []string{c.folder + "/containerd", c.ctrOf + "/ctr"} {
+		script += "mount --bind " + program + " /usr/bin/" + filepath.Base(program) + "; "
 	}
-	for inside, outside := range c.nodes {
-		flags = append(flags, "-device", inside+"="+outside)
-	}
-	return c.launch(t, flags)
+	return []string{"unshare", "-m", "sh", "-ec", script + `exec "$@"`, c.dir}
 }
 
-// starts wants a container that ran.
-func (p criPod) starts(t *testing.T) {
+// status is what gpu-preflight says of this host.
+func (c *containerdHost) status(t *testing.T) register.Status {
 	t.Helper()
-	if p.Failed != "" || p.Exit != 0 || p.Reason != "Completed" || !strings.Contains(p.Output, ran) {
-		t.Errorf("it did not start: %+v", p)
+	return host{in: c.within(), status: []string{"--engine-config", "containerd=" + c.dir + "/config.toml"}}.look(t)
+}
+
+// run runs a command that status names.
+func (c *containerdHost) run(t *testing.T, command string) {
+	t.Helper()
+	words := append(c.within(), "/bin/sh", "-c", "PATH="+filepath.Dir(fixture.Build(t, "cmd/gpu-preflight"))+":$PATH; "+command)
+	if out, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
 	}
 }
 
 // product runs gpu-preflight on this host.
-func (c *containerdHost) product(t *testing.T, command string) string {
+func (c *containerdHost) product(t *testing.T, command string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), fixture.Build(t, "cmd/gpu-preflight"), "--root", c.dir, command,
-		"--prefix", c.dir+"/local", "--config", "containerd="+c.dir+"/config.toml", "containerd")
-	out, err := cmd.CombinedOutput()
+	words := slices.Concat(c.within(), []string{
+		fixture.Build(t, "cmd/gpu-preflight"), command,
+		"--prefix", c.dir + "/local", "--config", "containerd=" + c.dir + "/config.toml", "--config", "cdi=" + cdiFolder,
+	}, args)
+	out, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("gpu-preflight %s: %v: %s", command, err, out)
 	}
 	return string(out)
+}
+
+// host lets the ways of this containerd be walked with registrations.
+func (c *containerdHost) host(s site, registrations ...string) host {
+	return host{
+		register: func(t *testing.T) {
+			t.Helper()
+			contains(t, c.product(t, "register", registrations...), "change")
+			if again := c.product(t, "register", registrations[len(registrations)-1:]...); strings.Contains(again, "change ") || strings.Contains(again, "make ") {
+				t.Errorf("registered twice it says %s", again)
+			}
+			c.restart(t, s)
+		},
+		unregister: func(t *testing.T) {
+			t.Helper()
+			c.product(t, "unregister", registrations[len(registrations)-1])
+			c.restart(t, s)
+		},
+		records: func(t *testing.T) int { t.Helper(); return len(s.records(t)) },
+		in:      c.within(),
+		status:  []string{"--engine-config", "containerd=" + c.dir + "/config.toml"},
+	}
 }

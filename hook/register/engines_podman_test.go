@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gpu-preflight/hook/register"
+	"gpu-preflight/testdata/fixture"
 )
 
 // podmanHost is podman with a storage, a containers.conf, a folder of hooks and a folder of CDI files of its own.
@@ -53,9 +54,7 @@ func newPodman(t *testing.T, runtime string, s site, as ...string) podmanHost {
 	dir, err := os.MkdirTemp("", "podman") //nolint:usetesting // podman wants a short path
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	if os.Mkdir(cdiFolder, 0o755) == nil {
-		t.Cleanup(func() { _ = os.Remove(cdiFolder) })
-	}
+	makeCDIFolder(t)
 	p := podmanHost{dir: dir, as: as}
 	p.conf, p.prefix = filepath.Join(p.dir, "containers.conf"), filepath.Join(p.dir, "prefix")
 	for _, d := range []string{"hooks.d", "cdi", "rootfs/bin", "prefix/bin"} {
@@ -88,6 +87,14 @@ func newPodman(t *testing.T, runtime string, s site, as ...string) podmanHost {
 		t.Skipf("podman with %s cannot run a container here (exit %d): %s", runtime, code, out)
 	}
 	return p
+}
+
+// makeCDIFolder gives folders of CDI files a place to be mounted at.
+func makeCDIFolder(t *testing.T) {
+	t.Helper()
+	if os.Mkdir(cdiFolder, 0o755) == nil {
+		t.Cleanup(func() { _ = os.Remove(cdiFolder) })
+	}
 }
 
 func lookPath(t *testing.T, name string) string {
@@ -182,45 +189,60 @@ func (p podmanHost) register(t *testing.T, name string) (undo func()) {
 }
 
 // TestEnginePodman: with the hook in podman's folder of hooks, and with the hook in the CDI file, a bad launch starts
-// before, is refused with its reason where the user looks while registered, and starts after. What has no GPU, a
-// launch on a host that serves it, and every launch for which the program is missing, killed, not executable or of another machine, starts.
+// before, is refused with its reason where the user looks while registered, and starts after; status says so. What has
+// no GPU, a launch on a host that serves it, and every launch for which the program is missing, killed, not executable
+// or of another machine, starts.
 func TestEnginePodman(t *testing.T) {
 	for _, row := range []struct{ engine, runtime string }{{"podman", "runc"}, {"podman", "crun"}, {"cdi", "runc"}, {"cdi", "crun"}} {
 		t.Run(row.engine+" with "+row.runtime, func(t *testing.T) {
 			s := oldHost(t, "")
 			p := newPodman(t, row.runtime, s)
-			out, code := p.bad(t)
-			started(t, out, code)
-			undo := p.register(t, row.engine)
-			out, code = p.bad(t)
-			if code != 126 || strings.Contains(out, ran) {
-				t.Fatalf("exit %d, want 126: %s", code, out)
-			}
+			w := way{row: "podman 4", says: refusedText, bad: p.way(p.bad)}
 			if row.engine == "cdi" && row.runtime == "crun" { // crun gives hooks no stderr, and podman was not registered
-				contains(t, out, "(exit code: 1)")
-			} else {
-				contains(t, strings.ReplaceAll(out, `\"`, `"`), refusedText...)
+				w.says = []string{"(exit code: 1)"}
 			}
-			if list := s.records(t); len(list) != 1 || list[0].Verdict != "refuse" {
-				t.Errorf("records: %+v", list)
+			w.more = func(t *testing.T, _ launched) {
+				t.Helper()
+				out, code := p.run(t)
+				started(t, out, code)
+				if list := s.records(t); len(list) != 1 || list[0].Verdict != "refuse" {
+					t.Errorf("records of the refusal and of a container without a GPU: %+v", list)
+				}
+				good := newHost(t)
+				p.look(t, good)
+				out, code = p.bad(t)
+				started(t, out, code)
+				if list := good.records(t); len(list) != 1 || list[0].Verdict != "allow" {
+					t.Errorf("records of the good host: %+v", list)
+				}
+				p.startsWithout(t)
+				p.look(t, s)
 			}
-			out, code = p.run(t)
-			started(t, out, code)
-			if list := s.records(t); len(list) != 1 {
-				t.Errorf("a container without a GPU was recorded: %+v", list)
-			}
-			good := newHost(t)
-			p.look(t, good)
-			out, code = p.bad(t)
-			started(t, out, code)
-			if list := good.records(t); len(list) != 1 || list[0].Verdict != "allow" {
-				t.Errorf("records of the good host: %+v", list)
-			}
-			p.startsWithout(t)
-			undo()
-			out, code = p.bad(t)
-			started(t, out, code)
+			walk(t, p.host(s, row.engine), []way{w})
 		})
+	}
+}
+
+// way is a launch as podman's user sees it.
+func (p podmanHost) way(bad func(*testing.T) (string, int)) func(*testing.T) launched {
+	return func(t *testing.T) launched {
+		t.Helper()
+		out, code := bad(t)
+		if code != 0 && (code != 126 || strings.Contains(out, ran)) {
+			t.Errorf("exit %d, want 126: %s", code, out)
+		}
+		return launched{started: code == 0 && strings.Contains(out, ran), said: strings.ReplaceAll(out, `\"`, `"`)}
+	}
+}
+
+// host lets podman's launches be walked with a registration.
+func (p podmanHost) host(s site, engine string) host {
+	var undo func()
+	return host{
+		register:   func(t *testing.T) { t.Helper(); undo = p.register(t, engine) },
+		unregister: func(*testing.T) { undo() },
+		records:    func(t *testing.T) int { t.Helper(); return len(s.records(t)) },
+		status:     []string{"--prefix", p.prefix, "--engine-config", "podman=" + p.conf, "--engine-config", "cdi=" + p.dir + "/cdi"},
 	}
 }
 
@@ -250,7 +272,7 @@ func (p podmanHost) startsWithout(t *testing.T) {
 const nobody = 65534
 
 // TestEnginePodmanRootless: a user's podman is refused too, and where neither the machine's log nor journald can be
-// written the record is in the user's home.
+// written the record is in the user's home, which is where status, asked by that user, says.
 func TestEnginePodmanRootless(t *testing.T) {
 	s := oldHost(t, "")
 	for _, path := range []string{s.bin, s.root, s.config} {
@@ -262,22 +284,24 @@ func TestEnginePodmanRootless(t *testing.T) {
 	p := newPodman(t, "runc", s, "setpriv", "--reuid", id, "--regid", id, "--clear-groups")
 	defer func() { _, _ = p.call(t, append(p.podman(), "system", "migrate")...) }() // ends podman's own process
 	library := "/usr/lib/x86_64-linux-gnu/libcuda.so.535.183.06"
-	bad := func() (string, int) { // a user's runtime binds nodes, which this machine lacks; the driver's library tells too
-		return p.run(t, "-v", s.root+library+":"+library+":ro", "-e", "NVIDIA_REQUIRE_CUDA=cuda>=13.0", "-e", "CUDA_VERSION=13.0.0")
-	}
-	out, code := bad()
-	started(t, out, code)
-	undo := p.register(t, "podman")
-	out, code = bad()
-	if code != 126 || strings.Contains(out, ran) {
-		t.Fatalf("exit %d, want 126: %s", code, out)
-	}
-	contains(t, out, "gpu-preflight refused this container: ", "cuda-requirement")
 	s.log = filepath.Join(p.dir, "home/.local/state/gpu-preflight/launches.jsonl")
-	if list := s.records(t); len(list) != 1 || list[0].Verdict != "refuse" {
-		t.Errorf("records: %+v", list)
+	w := way{row: "podman 4", says: []string{"gpu-preflight refused this container: ", "cuda-requirement"}}
+	w.bad = p.way(func(t *testing.T) (string, int) { // a user's runtime binds nodes, which this machine lacks; the driver's library tells too
+		t.Helper()
+		return p.run(t, "-v", s.root+library+":"+library+":ro", "-e", "NVIDIA_REQUIRE_CUDA=cuda>=13.0", "-e", "CUDA_VERSION=13.0.0")
+	})
+	h := p.host(s, "podman")
+	program := p.dir + "/gpu-preflight" // the user has no way into root's folders
+	copyTo(t, fixture.Build(t, "cmd/gpu-preflight"), program)
+	h.in = slices.Concat(p.as, []string{"env", "HOME=" + p.dir + "/home", "XDG_RUNTIME_DIR=" + p.dir + "/home", "sh", "-c", `shift; exec ` + program + ` --config ` + s.config + ` "$@"`, "sh"})
+	w.more = func(t *testing.T, _ launched) {
+		t.Helper()
+		if list := s.records(t); len(list) != 1 || list[0].Verdict != "refuse" {
+			t.Errorf("records: %+v", list)
+		}
+		if st := h.look(t); st.Records.File != s.log || st.Policy.Problem != "" {
+			t.Errorf("status says that records are in %+v, and it was in %s", st.Records, s.log)
+		}
 	}
-	undo()
-	out, code = bad()
-	started(t, out, code)
+	walk(t, h, []way{w})
 }

@@ -74,7 +74,7 @@ func walk(t *testing.T, h host, ways []way) {
 			}
 		}
 	}
-	for _, row := range h.paths(t) {
+	for _, row := range h.look(t).Paths {
 		state, walked := seen[row.Path]
 		switch {
 		case walked && row.State != state:
@@ -90,15 +90,15 @@ func walk(t *testing.T, h host, ways []way) {
 	}
 	h.unregister(t)
 	starts("unregistered")
-	for _, row := range h.paths(t) {
+	for _, row := range h.look(t).Paths {
 		if row.State == register.Judged {
 			t.Errorf("%s: unregistered, and status says %q: %s", row.Path, row.State, row.Why)
 		}
 	}
 }
 
-// paths are the rows that the real program prints.
-func (h host) paths(t *testing.T) []register.PathStatus {
+// look is what the real program prints.
+func (h host) look(t *testing.T) register.Status {
 	t.Helper()
 	args := slices.Concat(h.in, []string{fixture.Build(t, "cmd/gpu-preflight"), "status", "--format", "json"}, h.status)
 	out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).Output()
@@ -107,5 +107,5 @@ func (h host) paths(t *testing.T) []register.PathStatus {
 	}
 	var st register.Status
 	must(t, json.Unmarshal(out, &st))
-	return st.Paths
+	return st
 }

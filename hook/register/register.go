@@ -9,6 +9,9 @@ type Site struct {
 	Root    string            // the host's files are below it; empty: this host
 	Prefix  string            // PREFIX/bin holds the programs, as the engines see it
 	Configs map[string]string // configuration files that lie elsewhere than usual, by engine
+	Method  string            // how containerd is registered; empty: as it is, else by the shim
+
+	Ask func(program string, args ...string) ([]byte, error) // what a program of this host prints; nil: none is run
 
 	fail func(step string) error // tests: what a write ends with, asked before it is done
 }

@@ -104,8 +104,12 @@ func writeState(s Site, engine string, st *state) error {
 // add takes edits that are about to be written into the state. What we gave a file before is still ours; where
 // somebody changed it since, what it would be without us is what it goes back to.
 func (st *state) add(e Engine, edits []Edit) error {
+	at := 0 // a file's place is before those that name it: they change back first
 	for _, edit := range edits {
 		n := slices.IndexFunc(st.Files, func(f stateFile) bool { return f.Path == edit.Path })
+		if n >= 0 {
+			at = n + 1
+		}
 		if n >= 0 && st.Files[n].wrote(edit.Before) && edit.Before != nil {
 			st.Files[n].own(edit.After)
 			continue
@@ -119,7 +123,8 @@ func (st *state) add(e Engine, edits []Edit) error {
 		}
 		file := stateFile{Path: edit.Path, Before: before, After: []string{hashOf(edit.After)}}
 		if n < 0 {
-			st.Files = append(st.Files, file)
+			st.Files = slices.Insert(st.Files, at, file)
+			at++
 		} else {
 			st.Files[n] = file
 		}

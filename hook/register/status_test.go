@@ -24,7 +24,7 @@ func statusHost(t *testing.T) Site {
 	t.Helper()
 	s := everyHost(t)
 	for _, program := range []string{
-		"usr/bin/dockerd", "usr/sbin/runc", "usr/bin/crun", "usr/bin/podman", "usr/bin/crio", "usr/bin/containerd", "bin/sh", "usr/bin/nerdctl",
+		"usr/bin/dockerd", "usr/sbin/runc", "usr/bin/crun", "usr/bin/podman", "usr/bin/crio", "usr/bin/containerd", "usr/bin/ctr", "bin/sh", "usr/bin/nerdctl",
 		"usr/bin/nvidia-container-runtime", "usr/bin/nvidia-container-runtime-hook", "usr/bin/nvidia-cdi-hook",
 		"usr/local/bin/gpu-preflight-hook", "usr/local/bin/gpu-preflight-nvml",
 	} {
@@ -68,12 +68,12 @@ func engineRow(t *testing.T, st Status, engine string) EngineStatus {
 // openPaths are the launch paths that some registration judges.
 var openPaths = []string{
 	"docker --gpus, legacy hook", "docker --gpus, CDI", "docker --device, CDI", "docker --runtime=nvidia", "docker --runtime=runc, CDI",
-	"RuntimeClass nvidia (containerd)", "default handler (containerd CRI)", "DRA claim (containerd CRI)", "podman 4",
+	"RuntimeClass nvidia (containerd)", "default handler (containerd CRI)", "DRA claim (containerd CRI)", "ctr run --gpus, CDI (containerd 2)", "podman 4",
 }
 
 // TestStatusPaths: each path is judged by those registrations that stand on it, and passes by without them.
 func TestStatusPaths(t *testing.T) {
-	cdiPaths := []string{"docker --gpus, CDI", "docker --device, CDI", "docker --runtime=runc, CDI", "default handler (containerd CRI)", "podman 4"}
+	cdiPaths := []string{"docker --gpus, CDI", "docker --device, CDI", "docker --runtime=runc, CDI", "default handler (containerd CRI)", "ctr run --gpus, CDI (containerd 2)", "podman 4"}
 	for _, c := range []struct {
 		engines string
 		judged  []string

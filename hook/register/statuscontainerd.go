@@ -3,6 +3,7 @@ package register
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 )
 
@@ -14,22 +15,42 @@ type containerdView struct {
 	version int64
 }
 
-func containerdPaths(s Site) []PathStatus {
+func containerdPaths(s Site) []PathStatus { return append(criPaths(s), ctrPaths(s)...) }
+
+// ctrPaths are containerd's own command line. It reads no configuration of CRI and names the runtime itself: that of
+// 1.x gives GPUs by a hook that runs nvidia-container-cli, that of 2.x by CDI files in the usual folders.
+func ctrPaths(s Site) []PathStatus {
+	const one, two = "ctr run --gpus (containerd 1)", "ctr run --gpus, CDI (containerd 2)"
+	if s.program("ctr") == "" {
+		absent := cover{state: Absent, why: s.noProgram("ctr")}
+		return []PathStatus{under(one, absent), under(two, absent)}
+	}
+	rows := []PathStatus{
+		under(one, cover{state: PassesBy, why: "ctr names runc itself, and judged is what names --runc-binary " + filepath.Join(s.Prefix, "bin/gpu-preflight-runtime")}),
+		under(two, s.cdiCover(nil)),
+	}
+	for i := range rows {
+		rows[i].Why += "; which ctr is here is not looked at"
+	}
+	return rows
+}
+
+func criPaths(s Site) []PathStatus {
 	const class, handler, dra = "RuntimeClass nvidia (containerd)", "default handler (containerd CRI)", "DRA claim (containerd CRI)"
 	c, why := readContainerdHost(s)
 	if why.state != "" {
 		return []PathStatus{under(class, why), under(handler, why), under(dra, why)}
 	}
 	standard := c.handler(defaultHandler(c.section))
-	named := cover{state: Absent, why: c.file + " has no handler nvidia"}
+	named := []cover{{state: Absent, why: c.file + " has no handler nvidia"}}
 	if valueAt(c.section, "containerd", "runtimes", "nvidia") != nil {
 		named = c.handler("nvidia")
 	}
-	claim := standard
-	if claim.state == PassesBy {
-		claim.why += "; the CDI file of a claim is written for each pod and has no hook of ours"
+	claim := slices.Clone(standard)
+	if claim[0].state == PassesBy {
+		claim[0].why += "; the CDI file of a claim is written for each pod and has no hook of ours"
 	}
-	return []PathStatus{under(class, named), under(handler, standard, c.cdi()), under(dra, claim)}
+	return []PathStatus{under(class, named...), under(handler, append(standard, c.cdi())...), under(dra, claim...)}
 }
 
 // readContainerdHost reads containerd's configuration as it is in force; a cover with a state says why there is
@@ -92,7 +113,11 @@ func withOurs(s Site, files []containerdFile) ([]containerdFile, error) {
 	}
 	// A file that is read later and names a runtime itself wins.
 	section, _ := criSection(files, 3)
-	if overruled(files[0].toml, files, path, defaultHandler(section)) == nil {
+	h := containerdHandler{name: defaultHandler(section)}
+	named, _ := valueAt(f.tree, runtimesOf(criPlugin[3], h.name, "base_runtime_spec")...).(string)
+	h.byBaseSpec = isBaseSpec(named)
+	key, _ := h.entry(s)
+	if overruled(files[0].toml, files, path, h.name, key) == nil {
 		files = append(files, containerdFile{path: path, before: before, mode: mode, toml: f})
 	}
 	return files, nil
@@ -106,17 +131,17 @@ func defaultHandler(section map[string]any) string {
 	return "runc"
 }
 
-// handler is what stands at a runtime handler.
-func (c containerdView) handler(name string) cover {
+// handler is what stands at a runtime handler: its runtime, and the specification that its containers begin as.
+func (c containerdView) handler(name string) []cover {
 	table, _ := valueAt(c.section, "containerd", "runtimes", name).(map[string]any)
 	if kind, _ := table["runtime_type"].(string); kind != "" && kind != runcV2 {
-		return cover{state: PassesBy, why: fmt.Sprintf("the handler %s is of the type %s, in front of which no shim can be put", name, kind)}
+		return []cover{{state: PassesBy, why: fmt.Sprintf("the handler %s is of the type %s, in front of which no shim can be put", name, kind)}}
 	}
 	binary, _ := valueAt(table, "options", "BinaryName").(string)
 	if binary == "" {
 		binary = "runc"
 	}
-	return c.site.runtimeCover("containerd", c.file, binary)
+	return []cover{c.site.runtimeCover("containerd", c.file, binary), c.baseSpecCover(name)}
 }
 
 // cdi is what stands in the CDI files, where this containerd applies them: 2.x unless told otherwise, 1.7 when told to.

@@ -154,18 +154,23 @@ func (s Site) cdiFault(data []byte) (state State, why string) {
 		if h.HookName != "createRuntime" || !entry.ours() {
 			continue
 		}
-		what, hidden := s.programFault(entry.program()), s.hidden(entry.program())
-		switch {
-		case hidden != "" && what == "":
-			return NotKnown, "runs our hook: " + hidden
-		case what == "":
-			return Judged, ""
-		case entry.Path == entry.program(): // without a shell nothing lets the launch go on
-			return NotStarted, "runs a hook that cannot start: " + what
-		}
-		return PassesBy, "runs a hook that cannot start: " + what
+		return s.entryFault(entry)
 	}
 	return PassesBy, "has no hook of ours"
+}
+
+// entryFault says what becomes of the launches that an entry of ours stands before, and why they are not judged.
+func (s Site) entryFault(entry hookEntry) (state State, why string) {
+	what, hidden := s.programFault(entry.program()), s.hidden(entry.program())
+	switch {
+	case hidden != "" && what == "":
+		return NotKnown, "runs our hook: " + hidden
+	case what == "":
+		return Judged, ""
+	case entry.Path == entry.program(): // without a shell nothing lets the launch go on
+		return NotStarted, "runs a hook that cannot start: " + what
+	}
+	return PassesBy, "runs a hook that cannot start: " + what
 }
 
 // hooksCover is what an engine's folders of hooks hold.

@@ -123,7 +123,7 @@ func (s Site) drift(e Engine, st *state, row *EngineStatus) []Shim {
 		}
 		row.drifted(s.mend(e.Name), edit.Path+what)
 	}
-	if len(st.Shims) > 0 && len(plan.Shims) == 0 {
+	if e.Name == "docker" && len(st.Shims) > 0 && len(plan.Shims) == 0 {
 		row.drifted(s.command("nvidia-ctk"), strings.Join(append([]string{"our entry is no longer in force"}, plan.Notes...), ": "))
 	}
 	if row.State == Registered {
@@ -165,8 +165,8 @@ func (s Site) faults(e Engine, shims []Shim) []string {
 	for _, shim := range shims {
 		out = appendNew(out, s.shimFault(s.ShimPath(shim.Name)).text)
 	}
-	switch e.Name {
-	case "cdi", "podman", "crio":
+	switch {
+	case e.Name == "cdi", e.Name == "podman", e.Name == "crio", e.Name == "containerd" && len(shims) == 0:
 		out = appendNew(out, s.programFault(filepath.Join(s.Prefix, "bin", hookName)))
 	}
 	return out

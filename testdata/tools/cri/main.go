@@ -1,5 +1,5 @@
 // Cri does what a kubelet does to start one pod of one container, without a network, prints what became of it as
-// JSON, and takes the pod away again.
+// JSON, and takes the pod away again. A pod can be kept, and be looked into and taken away by later calls.
 package main
 
 import (
@@ -26,7 +26,10 @@ type outcome struct {
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
 	Exit    int32  `json:"exit"`
-	Output  string `json:"output"` // the container's log
+	Output  string `json:"output"` // the container's log, or what was printed in a container that is there
+
+	Pod       string `json:"pod"` // the IDs of what was started
+	Container string `json:"container"`
 }
 
 // words collects a flag that is given several times.
@@ -39,11 +42,15 @@ func (w *words) Set(s string) error { *w = append(*w, s); return nil }
 type pod struct {
 	image, handler, namespace          string
 	env, devices, annotations, command []string
+
+	cdiDevices, containerAnnotations []string
+	privileged, keep                 bool
 }
 
 func main() {
 	socket := flag.String("socket", "/run/containerd/containerd.sock", "the runtime's socket")
 	timeout := flag.Duration("timeout", time.Minute, "how long the pod may live")
+	logs := flag.String("logs", "", "the folder of the container's log, which outlives a kept pod's call; empty: one for this call")
 	var p pod
 	flag.StringVar(&p.image, "image", "", "the container's image, which is there")
 	flag.StringVar(&p.handler, "handler", "", "the runtime handler, as a RuntimeClass names it")
@@ -51,15 +58,31 @@ func main() {
 	flag.Var((*words)(&p.env), "env", "NAME=VALUE, any number")
 	flag.Var((*words)(&p.devices), "device", "CONTAINER=HOST paths of a node, any number")
 	flag.Var((*words)(&p.annotations), "annotation", "NAME=VALUE of the pod, any number")
+	flag.Var((*words)(&p.containerAnnotations), "container-annotation", "NAME=VALUE of the container, any number")
+	flag.Var((*words)(&p.cdiDevices), "cdi-device", "a device by its CDI name, as a claim gives it, any number")
+	flag.BoolVar(&p.privileged, "privileged", false, "the container may do anything, and gets every device")
+	flag.BoolVar(&p.keep, "keep", false, "leave the pod when its container runs")
+	exec := flag.String("exec", "", "run the command in this `CONTAINER` instead")
+	removed := flag.String("remove", "", "stop this `POD` and its container, and take them away instead")
 	flag.Parse()
 	p.command = flag.Args()
-	if err := run(*socket, *timeout, p); err != nil {
+	do := action(p.start)
+	switch {
+	case *exec != "":
+		do = p.exec(*exec)
+	case *removed != "":
+		do = end(*removed)
+	}
+	if err := run(*socket, *timeout, *logs, do); err != nil {
 		fmt.Fprintln(os.Stderr, "cri:", err)
 		os.Exit(1)
 	}
 }
 
-func run(socket string, timeout time.Duration, p pod) (err error) {
+// action is what is done, with a folder for the container's log.
+type action func(ctx context.Context, runtime cri.RuntimeServiceClient, logs string) (outcome, error)
+
+func run(socket string, timeout time.Duration, logs string, do action) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -67,16 +90,50 @@ func run(socket string, timeout time.Duration, p pod) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	logs, err := os.MkdirTemp("", "cri")
-	if err != nil {
-		return err
+	if logs == "" {
+		if logs, err = os.MkdirTemp("", "cri"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(logs)) }()
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(logs)) }()
-	o, err := p.start(ctx, cri.NewRuntimeServiceClient(conn), logs)
+	o, err := do(ctx, cri.NewRuntimeServiceClient(conn), logs)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(o)
+}
+
+// exec runs the command in a container that is there.
+func (p pod) exec(id string) action {
+	return func(ctx context.Context, runtime cri.RuntimeServiceClient, _ string) (outcome, error) {
+		answer, err := runtime.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: id, Cmd: p.command, Timeout: 30})
+		if err != nil {
+			return outcome{Failed: "ExecSync", Error: err.Error()}, nil
+		}
+		return outcome{Output: string(answer.Stdout) + string(answer.Stderr), Exit: answer.ExitCode}, nil
+	}
+}
+
+// end stops the containers of a pod and takes them and it away.
+func end(id string) action {
+	return func(ctx context.Context, runtime cri.RuntimeServiceClient, _ string) (o outcome, err error) {
+		list, err := runtime.ListContainers(ctx, &cri.ListContainersRequest{Filter: &cri.ContainerFilter{PodSandboxId: id}})
+		if err != nil {
+			return o, fmt.Errorf("ListContainers: %w", err)
+		}
+		for _, c := range list.Containers {
+			if _, err = runtime.StopContainer(ctx, &cri.StopContainerRequest{ContainerId: c.Id, Timeout: 1}); err != nil {
+				return o, fmt.Errorf("StopContainer: %w", err)
+			}
+			if err = o.wait(ctx, runtime, c.Id); err != nil {
+				return o, err
+			}
+			if _, err = runtime.RemoveContainer(ctx, &cri.RemoveContainerRequest{ContainerId: c.Id}); err != nil {
+				return o, fmt.Errorf("RemoveContainer: %w", err)
+			}
+		}
+		return o, remove(ctx, runtime, id)
+	}
 }
 
 // start makes the pod and waits until its container has ended.
@@ -86,7 +143,11 @@ func (p pod) start(ctx context.Context, runtime cri.RuntimeServiceClient, logs s
 	if err != nil {
 		return outcome{Failed: "RunPodSandbox", Error: err.Error()}, nil
 	}
-	defer func() { err = errors.Join(err, remove(ctx, runtime, sandbox.PodSandboxId)) }()
+	defer func() {
+		if !p.keep || err != nil || o.Failed != "" {
+			err = errors.Join(err, remove(ctx, runtime, sandbox.PodSandboxId))
+		}
+	}()
 	container, err := runtime.CreateContainer(ctx, &cri.CreateContainerRequest{
 		PodSandboxId: sandbox.PodSandboxId, Config: p.container(), SandboxConfig: config,
 	})
@@ -95,6 +156,10 @@ func (p pod) start(ctx context.Context, runtime cri.RuntimeServiceClient, logs s
 	}
 	if _, err = runtime.StartContainer(ctx, &cri.StartContainerRequest{ContainerId: container.ContainerId}); err != nil {
 		o.Failed, o.Error = "StartContainer", err.Error()
+	}
+	o.Pod, o.Container = sandbox.PodSandboxId, container.ContainerId
+	if p.keep && o.Failed == "" {
+		return o, nil
 	}
 	if err = o.wait(ctx, runtime, container.ContainerId); err != nil {
 		return o, err
@@ -111,28 +176,41 @@ const logName = "container.log"
 
 func (p pod) sandbox(logs string) *cri.PodSandboxConfig {
 	id := fmt.Sprintf("gpu-preflight-test-%d", os.Getpid())
-	annotations := map[string]string{}
-	for _, word := range p.annotations {
-		name, value, _ := strings.Cut(word, "=")
-		annotations[name] = value
-	}
 	return &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: id, Namespace: p.namespace, Uid: id},
 		LogDirectory: logs,
-		Annotations:  annotations,
-		Linux:        &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: hostNetwork()}},
+		Annotations:  pairs(p.annotations),
+		Linux: &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{
+			NamespaceOptions: hostNetwork(), Privileged: p.privileged,
+		}},
 	}
+}
+
+// pairs splits words of the form NAME=VALUE.
+func pairs(words []string) map[string]string {
+	out := map[string]string{}
+	for _, word := range words {
+		name, value, _ := strings.Cut(word, "=")
+		out[name] = value
+	}
+	return out
 }
 
 func hostNetwork() *cri.NamespaceOption { return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE} }
 
 func (p pod) container() *cri.ContainerConfig {
 	config := &cri.ContainerConfig{
-		Metadata: &cri.ContainerMetadata{Name: "test"},
-		Image:    &cri.ImageSpec{Image: p.image},
-		Command:  p.command,
-		LogPath:  logName,
-		Linux:    &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: hostNetwork()}},
+		Metadata:    &cri.ContainerMetadata{Name: "test"},
+		Image:       &cri.ImageSpec{Image: p.image},
+		Command:     p.command,
+		LogPath:     logName,
+		Annotations: pairs(p.containerAnnotations),
+		Linux: &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{
+			NamespaceOptions: hostNetwork(), Privileged: p.privileged,
+		}},
+	}
+	for _, name := range p.cdiDevices {
+		config.CDIDevices = append(config.CDIDevices, &cri.CDIDevice{Name: name})
 	}
 	for _, word := range p.env {
 		name, value, _ := strings.Cut(word, "=")
