@@ -9,7 +9,7 @@ import (
 // NVIDIA's cannot be used by CUDA, whatever is installed.
 var gpuOnPCI = Check{
 	ID:     "gpu-on-pci",
-	Title:  "the machine sees its GPUs, and the driver holds them",
+	Title:  "the machine sees its GPUs on the PCI bus",
 	Layer:  Hardware,
 	Why:    "CUDA sees only GPUs that the NVIDIA driver holds",
 	CUDA:   []int{100},

@@ -15,8 +15,8 @@ const extendedStates = "/var/lib/apt/extended_states"
 // readDpkg reads the database below the root with dpkg-query, and what the local lists offer with apt-cache.
 func readDpkg(ctx context.Context, o Options, t tree, f *Facts) (fact.Fact[[]Package], fact.Fact[[]Candidate]) {
 	const asked = "dpkg-query"
-	args := []string{"--admindir=" + o.Root + "/var/lib/dpkg", "-W", "-f", "${Package}\t${Architecture}\t${Version}\t${db:Status-Abbrev}\t${Depends}\n"}
-	lines, why := runTool(ctx, o, asked, args...)
+	query := []string{"--admindir=" + o.Root + "/var/lib/dpkg", "-W", "-f"}
+	lines, why := runTool(ctx, o, asked, append(slices.Clip(query), "${Package}\t${Architecture}\t${Version}\t${db:Status-Abbrev}\n")...)
 	if why != "" {
 		return fact.Missing[[]Package](asked, why), fact.Missing[[]Candidate](asked, why)
 	}
@@ -29,15 +29,41 @@ func readDpkg(ctx context.Context, o Options, t tree, f *Facts) (fact.Fact[[]Pac
 		}
 	}
 	sortPackages(found)
+	addDepends(ctx, o, found, query)
 	if len(f.PCI.Value) == 0 && !slices.ContainsFunc(found, func(p Package) bool { return strings.Contains(p.Name, "nvidia") }) {
 		return fact.Of(found, asked), fact.Missing[[]Candidate]("apt-cache madison", "not asked: nothing of NVIDIA's is here")
 	}
 	return fact.Of(found, asked), offered(ctx, o, t, found)
 }
 
+// addDepends asks what the metapackages pull. Of all packages it would be more than a child may say.
+func addDepends(ctx context.Context, o Options, list []Package, query []string) {
+	args := append(slices.Clip(query), "${Package}\t${Depends}\n")
+	for _, p := range list {
+		if IsMetapackage(p.Name) {
+			args = append(args, p.Name)
+		}
+	}
+	if len(args) == len(query)+1 {
+		return
+	}
+	lines, _ := runTool(ctx, o, "dpkg-query", args...) // not known: nothing is said of what they pull
+	for _, line := range lines {
+		name, depends, _ := strings.Cut(line, "\t")
+		for i := range list {
+			if list[i].Name == name {
+				list[i].Depends = cutText(depends, maxDepends)
+			}
+		}
+	}
+}
+
+// maxDepends bounds what is kept of a metapackage's dependencies, in bytes.
+const maxDepends = 600
+
 // dpkgPackage reads one line of dpkg-query; ok is false for what is not installed in any way, or does not matter.
 func dpkgPackage(fields []string) (p Package, ok bool) {
-	if len(fields) < 5 || !ofStack(fields[0]) || len(fields[3]) < 2 {
+	if len(fields) < 4 || !ofStack(fields[0]) || len(fields[3]) < 2 {
 		return p, false
 	}
 	wanted, state := fields[3][:1], fields[3][1:2]
@@ -47,9 +73,6 @@ func dpkgPackage(fields []string) (p Package, ok bool) {
 	p = Package{Name: fields[0], Arch: fields[1], Version: fields[2], State: "i" + state, Held: wanted == "h"}
 	if state == "c" {
 		p.State = "rc"
-	}
-	if IsMetapackage(p.Name) {
-		p.Depends = cutText(fields[4], 600)
 	}
 	return p, true
 }

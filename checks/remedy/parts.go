@@ -134,6 +134,7 @@ func Upstream(version string) string {
 	}
 	version, _, _ = strings.Cut(version, "-")
 	version, _, _ = strings.Cut(version, "+")
+	version, _, _ = strings.Cut(version, "_") // SUSE puts the kernel there: 580.105.08_k6.12.0_160000.5
 	first, rest, ok := strings.Cut(version, ".")
 	if !ok || len(first) != 3 || strings.Trim(first+rest, "0123456789.") != "" {
 		return ""

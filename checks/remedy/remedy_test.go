@@ -156,7 +156,7 @@ func TestArchives(t *testing.T) {
 			t.Errorf("%s: %q, want %q", version, got, want)
 		}
 	}
-	for version, want := range map[string]string{"3:535.183.06-1.el9": "535.183.06", "390.144": "390.144", "1.18.1-1": "", "5.15.0-58.64+1": "", "": ""} {
+	for version, want := range map[string]string{"3:535.183.06-1.el9": "535.183.06", "390.144": "390.144", "580.105.08_k6.12.0_160000.5-lp160.47.1": "580.105.08", "1.18.1-1": "", "5.15.0-58.64+1": "", "": ""} {
 		if got := Upstream(version); got != want {
 			t.Errorf("%s: %q, want %q", version, got, want)
 		}

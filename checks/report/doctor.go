@@ -60,7 +60,7 @@ func writeLayers(b *bytes.Buffer, r Report, s Style) {
 				shown = append(shown, one)
 			}
 		}
-		fmt.Fprintf(b, "%s%s\n", s.Paint(bold, fmt.Sprintf("%-14s", l.title)), s.Paint(faint, counts(len(passed), len(skipped))))
+		fmt.Fprintf(b, "%s%s\n", s.Paint(bold, fmt.Sprintf("%-16s", l.title)), s.Paint(faint, counts(len(passed), len(skipped))))
 		for _, one := range shown {
 			writeResult(b, one, s)
 		}
