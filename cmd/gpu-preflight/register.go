@@ -22,10 +22,12 @@ func registerCommand() *cli.Command {
 		ArgsUsage: "[ENGINE...]",
 		Description: "Without an engine it takes those that it finds. The engines: " + strings.Join(engineNames(), ", ") + ".\n\n" +
 			example("gpu-preflight register --dry-run", "gpu-preflight register --restart docker"),
-		Flags: append(registerFlags(), &cli.StringFlag{
-			Name:  "method",
-			Usage: "how containerd is registered: `" + register.BinaryName + "|" + register.BaseSpec + "` (as it is, else the first)",
-		}),
+		Flags: append(registerFlags(),
+			&cli.StringFlag{
+				Name:  "method",
+				Usage: "how containerd is registered: `" + register.BinaryName + "|" + register.BaseSpec + "` (as it is, else the first)",
+			},
+			&cli.BoolFlag{Name: "above-nvidia", Usage: "docker: stand in front of NVIDIA's runtime too, and so explain what keeps that from making a CDI specification"}),
 		Action: registerAction,
 	}
 }
@@ -62,7 +64,7 @@ func engineNames() []string {
 
 // site is the host that the flags name.
 func site(c *cli.Context) (register.Site, error) {
-	s := register.Site{Root: global(c, "root"), Prefix: c.String("prefix"), Configs: map[string]string{}}
+	s := register.Site{Root: global(c, "root"), Prefix: c.String("prefix"), Configs: map[string]string{}, AboveNVIDIA: c.Bool("above-nvidia")}
 	if !filepath.IsAbs(s.Prefix) || strings.ContainsAny(s.Prefix, "'\"\\$`\n") {
 		return s, wrongUsage(c, "--prefix %s is no absolute path without quotes and the like", s.Prefix)
 	}
@@ -105,6 +107,9 @@ func registerAction(c *cli.Context) error {
 	s, engines, err := siteAndEngines(c)
 	if err != nil {
 		return err
+	}
+	if s.AboveNVIDIA && !slices.Contains(c.Args().Slice(), "docker") {
+		return wrongUsage(c, "--above-nvidia is for docker: name it")
 	}
 	if len(engines) == 0 {
 		engines = register.Choose(s)

@@ -134,7 +134,7 @@ func (h containerdHandler) around(s Site, p *Plan) error {
 		return err
 	}
 	p.Shims = []Shim{h.shim}
-	edits, err := withSelfTest(s, "containerd", containerdUnit, h.shim, p.Edits)
+	edits, err := withSelfTest(s, "containerd", containerdUnit, p.Shims, p.Edits)
 	if err != nil {
 		return err
 	}
@@ -157,68 +157,12 @@ func otherContainerds(s Site, files []containerdFile) (notes []string) {
 	return notes
 }
 
-// containerdInPlace edits version 2: in containerd 1.6 and 1.7 a drop-in would replace the whole CRI section. The file
-// whose section counts is edited, and the top file too where it names the same handler: nvidia-ctk makes its drop-in
-// from that.
-func containerdInPlace(s Site, files []containerdFile, deciding int, h containerdHandler) ([]Edit, error) {
-	var edits []Edit
-	for n, file := range files {
-		own := h
-		if n != deciding {
-			section, there := criSection(files[n:n+1], 2)
-			other, err := handlerInForce(s, section)
-			if n != 0 || there < 0 || err != nil || other.name != h.name {
-				own.name = "" // no entry of ours belongs there
-			}
-			own.table = other.table
-		}
-		f := file.toml
-		if own.name != "" {
-			var err error
-			if f, err = own.wrap(s, file); err != nil {
-				return nil, fmt.Errorf("%s: %w", file.path, err)
-			}
-		}
-		was, err := parseTOML(file.before)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file.path, err)
-		}
-		if file.before == nil || !sameTree(f.tree, was.tree) {
-			edits = append(edits, Edit{Path: file.path, Before: file.before, After: f.data, Mode: file.mode})
-		}
-	}
-	return edits, nil
-}
-
-// wrap puts the shim into a handler, and the handler as it was beside it.
-func (h containerdHandler) wrap(s Site, file containerdFile) (*tomlFile, error) {
-	f, err := file.toml, error(nil)
-	if file.before == nil {
-		if f, err = parseTOML([]byte(markMade + "\nversion = 2\n")); err != nil {
-			return nil, err
-		}
-	}
-	base := runtimesOf(criPlugin[2], h.name)
-	if kind, _ := h.table["runtime_type"].(string); kind == "" {
-		if f, err = f.setString(slices.Concat(base, []string{"runtime_type"}), runcV2); err != nil {
-			return nil, err
-		}
-	}
-	if f, err = f.addTo(slices.Concat(base, []string{"pod_annotations"}), last, podAnnotations, nil); err != nil {
-		return nil, err
-	}
-	key, value := h.entry(s)
-	if f, err = f.setString(slices.Concat(base, key), value); err != nil {
-		return nil, err
-	}
-	return f.addTable(runtimesOf(criPlugin[2], unwrappedHandler), h.unwrapped())
-}
-
 // containerdStrip takes our entries out. Where a copy of the file lost our comments, the handler beside tells what the
 // runtime was.
 func containerdStrip(content []byte) (*tomlFile, error) {
 	return stripTOML(content, tomlOurs{
 		value: func(text string) bool { return isShim(text) || isBaseSpec(text) },
+		none:  true,
 		element: func(e string) bool {
 			return e == podAnnotations || filepath.Base(e) == dropInGlob
 		},

@@ -35,10 +35,21 @@ func containerdDropIn(s Site, files []containerdFile, version int64, h container
 	if old, err := parseTOML(before); before == nil || err != nil || !sameTree(old.tree, after.tree) {
 		edits = append(edits, Edit{Path: path, Before: before, After: after.data, Mode: mode})
 	}
-	if !sameTree(top.tree, was.tree) {
+	if !sameTree(top.tree, was.tree) && !importsStand(top, was, files, path, h.name, key) {
 		edits = append(edits, Edit{Path: files[0].path, Before: files[0].before, After: top.data, Mode: files[0].mode})
 	}
 	return edits, nil
+}
+
+// importsStand says whether the top file differs from what we would write by its imports alone, and these do: nvidia-ctk
+// adds one that reads our drop-in too.
+func importsStand(want, now *tomlFile, files []containerdFile, path, handler string, key []string) bool {
+	one, err := withValue(want.tree, []string{"imports"}, nil)
+	if err != nil {
+		return false
+	}
+	other, err := withValue(now.tree, []string{"imports"}, nil)
+	return err == nil && sameTree(one, other) && importPlace(now, files[0].path, path) >= 0 && overruled(now, files, path, handler, key) == nil
 }
 
 // dropIn is the text of our file. Lists are written whole: containerd lays a later list over an earlier one.

@@ -27,7 +27,12 @@ type dockerdRuntime struct {
 	Path string   `json:"path,omitempty"`
 	Args []string `json:"runtimeArgs,omitempty"`
 	Type string   `json:"runtimeType,omitempty"`
+
+	Before string `json:"before-gpu-preflight,omitempty"` // ours: the path, where the shim stands in its place
 }
+
+// beforeKey is the key of dockerdRuntime.Before.
+const beforeKey = "before-gpu-preflight"
 
 // ours says whether the entry leads to the shim of a registration; its folder tells the default it replaced.
 func (r dockerdRuntime) ours() (oldDefault string, ok bool) {
@@ -86,36 +91,53 @@ func dockerPlan(s Site) (Plan, error) {
 		return Plan{}, fmt.Errorf("%s: %w", path, err)
 	}
 	p := Plan{Engine: "docker"}
-	old := oldDefault(config)
-	if old == "nvidia" || strings.HasPrefix(filepath.Base(config.Runtimes[old].Path), "nvidia-container-runtime") {
-		p.Notes = []string{"the default runtime is " + old + ": it stays, and is judged once nvidia-ctk is registered"}
+	after, err := p.wrapDocker(s, before, config)
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(p.Shims) == 0 {
 		return p, nil
 	}
 	if err = flagsAllow(dockerdWords(s)); err != nil {
 		return Plan{}, err
 	}
-	shim, entry, err := dockerShim(s, config, old)
-	if err != nil {
-		return Plan{}, fmt.Errorf("%s: %w", path, err)
-	}
-	p.Shims = []Shim{shim}
 	p.Restart = []string{"systemctl reload docker"} // runtimes and default-runtime are read again (moby daemon/reload_unix.go)
-	if p.Edits, err = withSelfTest(s, "docker", dockerUnit, shim, nil); err != nil {
+	if p.Edits, err = withSelfTest(s, "docker", dockerUnit, p.Shims, nil); err != nil {
 		return Plan{}, err
 	}
 	if len(p.Edits) > 0 {
 		p.Restart = append([]string{"systemctl daemon-reload"}, p.Restart...)
 	}
-	after, err := dockerSplice(before, config, entry)
-	if err != nil {
-		return Plan{}, fmt.Errorf("%s: %w", path, err)
-	}
 	if before != nil && string(after) == string(before) {
 		return p, nil
 	}
 	p.Edits = append(p.Edits, Edit{Path: path, Before: before, After: after, Mode: mode})
-	p.Notes = []string{"a container keeps the runtime it was first started with; one made before is judged when it is made anew"}
+	p.Notes = append(p.Notes, "a container keeps the runtime it was first started with; one made before is judged when it is made anew")
 	return p, nil
+}
+
+// wrapDocker puts the shim in front of the default runtime, unless that is NVIDIA's, and of NVIDIA's where asked.
+func (p *Plan) wrapDocker(s Site, content []byte, c daemonJSON) ([]byte, error) {
+	after, shims, err := s.aboveNVIDIA(content, c)
+	if err != nil {
+		return nil, err
+	}
+	p.Shims = shims
+	old := oldDefault(c)
+	if r := c.Runtimes[old]; r.wrapped() {
+		return after, nil
+	} else if old == "nvidia" || isNVIDIARuntime(r.Path) {
+		if len(shims) == 0 {
+			p.Notes = []string{"the default runtime is " + old + ": it stays, and is judged once nvidia-ctk is registered, or docker with --above-nvidia"}
+		}
+		return after, nil
+	}
+	shim, entry, err := dockerShim(s, c, old)
+	if err != nil {
+		return nil, err
+	}
+	p.Shims = append(p.Shims, shim)
+	return dockerSplice(after, c, entry)
 }
 
 // oldDefault is the runtime that is the default without us.
@@ -191,20 +213,16 @@ func dockerStrip(content []byte, keep bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if content, err = unwrapRuntimes(content, c); err != nil {
+		return nil, err
+	}
 	entry, there := c.Runtimes[dockerRuntime]
 	old, ours := entry.ours()
 	if there && !ours {
 		return content, nil
 	}
-	if c.DefaultRuntime == dockerRuntime {
-		if _, known := c.Runtimes[old]; known || (stockRuntime(old) && old != "runc") {
-			content, err = setJSON(content, `"`+old+`"`, "default-runtime")
-		} else {
-			content, err = dropJSON(content, "default-runtime")
-		}
-		if err != nil {
-			return nil, err
-		}
+	if content, err = defaultBack(content, c, old); err != nil {
+		return nil, err
 	}
 	if keep || !ours {
 		return content, nil
@@ -213,4 +231,16 @@ func dockerStrip(content []byte, keep bool) ([]byte, error) {
 		return dropJSON(content, "runtimes")
 	}
 	return dropJSON(content, "runtimes", dockerRuntime)
+}
+
+// defaultBack gives docker the default runtime that ours replaced.
+func defaultBack(content []byte, c daemonJSON, old string) ([]byte, error) {
+	_, known := c.Runtimes[old]
+	switch {
+	case c.DefaultRuntime != dockerRuntime:
+		return content, nil
+	case known || (stockRuntime(old) && old != "runc"):
+		return setJSON(content, `"`+old+`"`, "default-runtime")
+	}
+	return dropJSON(content, "default-runtime")
 }

@@ -13,6 +13,8 @@ type Site struct {
 
 	Ask func(program string, args ...string) ([]byte, error) // what a program of this host prints; nil: none is run
 
+	AboveNVIDIA bool // docker: the shim also in front of NVIDIA's own runtimes
+
 	fail func(step string) error // tests: what a write ends with, asked before it is done
 }
 

@@ -24,11 +24,11 @@ func (s Site) SelfTest(shim Shim) string {
 
 // withSelfTest puts the drop-in of an engine's unit before the edits of its configuration. A configuration elsewhere may
 // be another daemon's, whose unit is not known.
-func withSelfTest(s Site, engine, unit string, shim Shim, edits []Edit) ([]Edit, error) {
+func withSelfTest(s Site, engine, unit string, shims []Shim, edits []Edit) ([]Edit, error) {
 	if s.Configs[engine] != "" {
 		return edits, nil
 	}
-	dropIn, err := s.selfTest(unit, shim)
+	dropIn, err := s.selfTest(unit, shims)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", selfTestPath(unit), err)
 	}
@@ -37,15 +37,20 @@ func withSelfTest(s Site, engine, unit string, shim Shim, edits []Edit) ([]Edit,
 
 // selfTest puts the test into the unit's drop-in, and the unit behind the driver's services. A host without the unit has
 // none.
-func (s Site) selfTest(unit string, shim Shim) ([]Edit, error) {
+func (s Site) selfTest(unit string, shims []Shim) ([]Edit, error) {
 	if s.unit(unit) == "" {
 		return nil, nil
 	}
-	if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
-		return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
+	var text strings.Builder
+	text.WriteString(markMade + "\n" + waitsForDriver + "\n[Service]\n")
+	for _, shim := range shims {
+		if odd := s.ShimPath(shim.Name) + shim.Next; strings.ContainsAny(odd, "'\"\\$`\n") {
+			return nil, fmt.Errorf("%q cannot stand in a systemd unit", odd)
+		}
+		command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
+		text.WriteString(selfTestLine + command + "'\n")
 	}
-	command := strings.ReplaceAll(s.SelfTest(shim), "%", "%%") // systemd.service(5), command lines
-	after := markMade + "\n" + waitsForDriver + "\n[Service]\n" + selfTestLine + command + "'\n"
+	after := text.String()
 	path := selfTestPath(unit)
 	before, mode, err := s.read(path)
 	if err != nil || string(before) != after {

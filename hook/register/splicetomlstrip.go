@@ -16,6 +16,7 @@ type tomlOurs struct {
 	element   func(string) bool                                       // an element that we added to a list
 	table     string                                                  // the last key of a table that we wrote
 	otherwise []string                                                // the list that means the same as no list
+	none      bool                                                    // an empty list means that too
 	before    func(tree map[string]any, path []string) (string, bool) // what a string was, where no comment tells
 }
 
@@ -108,6 +109,9 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 		if len(list) != len(i.elems) {
 			return nil, errShape
 		}
+		if ours.none && len(list) == 1 && f.isCopy() {
+			return f.cutKey(i)
+		}
 		want, err := withValue(f.tree, i.path, slices.Delete(slices.Clone(list), n, n+1))
 		if err != nil {
 			return nil, err
@@ -117,6 +121,9 @@ func (f *tomlFile) stripElement(ours tomlOurs) (*tomlFile, error) {
 	}
 	return f, nil
 }
+
+// isCopy tells that a file with entries of ours lost our comments: nvidia-ctk writes such.
+func (f *tomlFile) isCopy() bool { return !bytes.Contains(f.data, []byte(markAdded)) }
 
 // meansNothing tells whether a list says, without our elements, what its absence says.
 func (i tomlItem) meansNothing(ours tomlOurs) bool {

@@ -144,6 +144,9 @@ func (s Site) command(engine string) string {
 	if file := s.Configs[engine]; file != "" {
 		words += "--config " + engine + "=" + shellWord(file) + " "
 	}
+	if engine == "docker" && s.AboveNVIDIA {
+		words += "--above-nvidia "
+	}
 	return words + engine
 }
 

@@ -10,10 +10,10 @@ import (
 
 // runtimeCover is what stands at a low-level runtime that an engine's file names: our shim, NVIDIA's runtime, another.
 func (s Site) runtimeCover(engine, file, path string) cover {
-	switch base := filepath.Base(path); {
+	switch {
 	case isOurs(path):
 		return s.shimCover(engine, file, path)
-	case strings.HasPrefix(base, "nvidia-container-runtime"):
+	case isNVIDIARuntime(path):
 		return s.nvidiaCover(path)
 	}
 	return cover{state: PassesBy, why: fmt.Sprintf("%s starts %s, and nothing of ours stands before it", engine, path), close: s.command(engine)}
@@ -82,7 +82,7 @@ func (s Site) nvidiaCover(path string) cover {
 	if isOurs(names[n]) {
 		return s.shimCover("nvidia-ctk", file, names[n])
 	}
-	c := s.nvidiaCDI(f)
+	c := s.nvidiaCDI(f, path)
 	c.why = fmt.Sprintf("by %s nvidia-container-runtime starts %s", file, names[n]) + c.why
 	if over := slices.IndexFunc(names[:n], isOurs); over >= 0 && c.state != Judged {
 		c.why += ", and passes over " + names[over] + ", which is missing or not executable"
@@ -94,10 +94,20 @@ func (s Site) nvidiaCover(path string) cover {
 // isOurs says whether a runtime has the shim's name, in a registration's folder or placed by hand.
 func isOurs(path string) bool { return filepath.Base(path) == "gpu-preflight-runtime" }
 
+// nvidiaMode is the mode of NVIDIA's runtime: its name may force one (nvidia-container-toolkit
+// cmd/nvidia-container-runtime.cdi and .legacy).
+func nvidiaMode(f *tomlFile, path string) string {
+	if _, forced, found := strings.Cut(filepath.Base(path), "."); found {
+		return forced
+	}
+	mode, _ := valueAt(f.tree, "nvidia-container-runtime", "mode").(string)
+	return mode
+}
+
 // nvidiaCDI is what else judges launches through NVIDIA's runtime: in mode cdi it takes the devices from CDI files.
-func (s Site) nvidiaCDI(f *tomlFile) cover {
+func (s Site) nvidiaCDI(f *tomlFile, path string) cover {
 	passes := cover{state: PassesBy, close: s.command("nvidia-ctk")}
-	if mode, _ := valueAt(f.tree, "nvidia-container-runtime", "mode").(string); mode != "cdi" {
+	if nvidiaMode(f, path) != "cdi" {
 		return passes
 	}
 	dirs, _ := listInForce([]tomlLayer{{"", f}}, nil, "nvidia-container-runtime", "modes", "cdi", "spec-dirs")

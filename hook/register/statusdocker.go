@@ -126,7 +126,13 @@ func (d dockerView) runtime(name string) cover {
 	case r.Type != "" || r.Path == "":
 		return cover{state: PassesBy, why: fmt.Sprintf("the runtime %q has a runtimeType, which cannot be wrapped", name), close: d.site.command("cdi")}
 	}
-	return d.site.runtimeCover("docker", d.file, r.Path)
+	c := d.site.runtimeCover("docker", d.file, r.Path)
+	if c.state == PassesBy && r.wrapped() {
+		if behind := d.site.runtimeCover("docker", d.file, r.Before); behind.state == Judged {
+			return behind
+		}
+	}
+	return c
 }
 
 // device is what --device comes past: no container starts by it where CDI is off.

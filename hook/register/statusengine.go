@@ -91,14 +91,14 @@ func (s Site) holdsOurs(e Engine, path string) bool {
 }
 
 // keptForContainers says whether docker is unregistered but for the entry that containers name: the file is as
-// unregistering left it, and another runtime is the default.
+// unregistering left it, and the shim stands in front of nothing.
 func keptForContainers(s Site, st *state) bool {
 	content, _, err := s.read(dockerFile(s))
 	if err != nil || !slices.ContainsFunc(st.Files, func(f stateFile) bool { return f.Path == dockerFile(s) && f.wrote(content) }) {
 		return false
 	}
 	c, err := readDaemonJSON(content)
-	return err == nil && c.DefaultRuntime != dockerRuntime
+	return err == nil && c.DefaultRuntime != dockerRuntime && !c.wraps()
 }
 
 // drifted records that something no longer is as it was registered.
@@ -109,6 +109,7 @@ func (row *EngineStatus) drifted(mend, what string) {
 
 // drift adds what no longer is as it was registered, and returns the shims that are called.
 func (s Site) drift(e Engine, st *state, row *EngineStatus) []Shim {
+	s.AboveNVIDIA = st.standsAbove()
 	plan, err := e.Plan(s)
 	if err != nil {
 		row.drifted(s.mend(e.Name), err.Error())
@@ -124,12 +125,19 @@ func (s Site) drift(e Engine, st *state, row *EngineStatus) []Shim {
 		row.drifted(s.mend(e.Name), edit.Path+what)
 	}
 	if e.Name == "docker" && len(st.Shims) > 0 && len(plan.Shims) == 0 {
-		row.drifted(s.command("nvidia-ctk"), strings.Join(append([]string{"our entry is no longer in force"}, plan.Notes...), ": "))
+		s.AboveNVIDIA = true // its default runtime is NVIDIA's now
+		row.drifted(s.command(e.Name), strings.Join(append([]string{"our entry is no longer in force"}, plan.Notes...), ": "))
 	}
 	if row.State == Registered {
 		s.changes(st, row)
 	}
-	return plan.Shims
+	// One that the plan wants anew was never put in place: nothing leads there yet.
+	return slices.DeleteFunc(plan.Shims, func(shim Shim) bool { return !st.has(shim) })
+}
+
+// has says whether a registration has put a shim in place.
+func (st *state) has(shim Shim) bool {
+	return slices.ContainsFunc(st.Shims, func(placed Shim) bool { return placed.Name == shim.Name })
 }
 
 // changes tells of files that others changed around our entry, which is no drift.

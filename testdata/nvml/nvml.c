@@ -224,6 +224,21 @@ int nvmlDeviceGetHandleByPciBusId(const char *bus, struct device **device)
 }
 #endif
 
+static const char *uuid_of(int gpu)
+{
+	static char made[64];
+	snprintf(made, sizeof made, "GPU-00000000-0000-0000-0000-%012x", gpu);
+	return gpu_text(gpu, "uuid", made);
+}
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, struct device **device)
+{
+	for (int i = 0; i < gpu_count(); i++)
+		if (!strcmp(uuid, uuid_of(i)))
+			return handle(i, device);
+	return NOT_FOUND;
+}
+
 struct pci_info {
 	char legacy[16];
 	unsigned int domain, bus, device, id, subsystem;
@@ -256,8 +271,7 @@ int nvmlDeviceGetUUID(struct device *device, char *uuid, unsigned int length)
 		snprintf(made, sizeof made, "MIG-%08x-0000-0000-%04x-%012x", device->parent, device->gi, device->ci);
 		return copy(uuid, length, made);
 	}
-	snprintf(made, sizeof made, "GPU-00000000-0000-0000-0000-%012x", device->index);
-	return copy(uuid, length, gpu_text(device->index, "uuid", made));
+	return copy(uuid, length, uuid_of(device->index));
 }
 
 int nvmlDeviceGetName(struct device *device, char *name, unsigned int length)
