@@ -66,7 +66,7 @@ func Answers(facts host.Facts) []Answer {
 	return []Answer{
 		{"does the machine see the GPU?", f.seen(), "lspci | grep -i nvidia"},
 		{"which kernel runs?", orUnknown(facts.Kernel.Value, facts.Kernel.Why()), "uname -r"},
-		{"what was installed by hand?", f.byHand(), byHandCommand(f.mend.Family())},
+		{"what was installed by hand?", f.installedByHand(), byHandCommand(f.mend.Family())},
 		{"does the driver answer end to end?", f.answers(), "nvidia-smi"},
 		{"does a container get the GPU?", f.containers(), "docker run --rm --gpus all nvidia/cuda:12.1.1-base-ubuntu22.04 nvidia-smi"},
 	}
@@ -97,8 +97,8 @@ func (f Facts) answers() string {
 	return fmt.Sprintf("yes, for %d GPUs, with driver %s", n.Count.Value, f.driverName())
 }
 
-// byHand names what the administrator installed and not another package.
-func (f Facts) byHand() string {
+// installedByHand names what the administrator installed and not another package.
+func (f Facts) installedByHand() string {
 	packages := f.Host.Stack.Packages
 	if !packages.Known() {
 		return "not known: " + packages.Why()
