@@ -6,6 +6,7 @@ package checks
 
 import (
 	"gpu-preflight/checks/host"
+	"gpu-preflight/checks/remedy"
 	"gpu-preflight/oci"
 	"gpu-preflight/oci/image"
 )
@@ -18,6 +19,8 @@ const (
 	Hardware  Layer = "hardware"
 	Kernel    Layer = "kernel"
 	Libraries Layer = "libraries"
+	Utilities Layer = "utilities"
+	Packages  Layer = "packages"
 	FabricSys Layer = "fabric"
 	Container Layer = "container"
 	Image     Layer = "image"
@@ -34,6 +37,8 @@ type Check struct {
 	After []string // when one of these fails, this one is skipped: one cause, one finding
 	// Doctor marks a check of the host's care that cannot matter for the verdict on a launch: no launch asks it.
 	Doctor bool
+	// Launch marks a check of what only a launch has, a container and an image: doctor does not ask it.
+	Launch bool
 	Run    func(Facts) Result
 }
 
@@ -60,5 +65,6 @@ type Facts struct {
 	Launch      Launch
 	Requirement Requirement
 
-	joined []gpu // what gpus joins, once for all checks
+	joined []gpu       // what gpus joins, once for all checks
+	mend   remedy.Host // the commands that mend this host
 }

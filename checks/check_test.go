@@ -106,8 +106,18 @@ func TestAllIsWhole(t *testing.T) {
 		"container-devices", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
 		"fabric-manager-running", "fabric-manager-version", "nvlsm-running", "fabric-state", "imex",
 	}
+	doctors := []string{
+		"gpu-on-pci", "module-for-running-kernel", "module-for-next-kernel", "module-origin", "module-on-disk", "dkms-tree",
+		"secure-boot", "module-parameters", "kernel-log", "library-copies", "host-cuda-toolkit", "nvidia-smi",
+		"package-state", "package-metapackage", "package-branches", "package-origins", "package-holds",
+		"fabric-manager-package", "fabric-manager-log", "nvlink5-modules", "container-toolkit", "cdi-files", "device-links",
+	}
+	want = append(want, doctors...)
 	var ids []string
 	for _, c := range All() {
+		if !c.Doctor && slices.Contains(doctors, c.ID) {
+			t.Errorf("a launch asks %s", c.ID)
+		}
 		for _, id := range c.After {
 			if !slices.Contains(ids, id) {
 				t.Errorf("%s comes after %s, which is no earlier check", c.ID, id)

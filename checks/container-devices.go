@@ -15,13 +15,14 @@ import (
 // specification generated before the boot may carry an old one.
 // https://github.com/pytorch/pytorch/issues/49081, ggml-org/llama.cpp#7218
 var containerDevices = Check{
-	ID:    "container-devices",
-	Title: "the device nodes that CUDA opens are given, with the kernel's numbers",
-	Layer: Container,
-	Why:   `CUDA would fail with error 999, "unknown error"`,
-	CUDA:  []int{999, 304},
-	Links: []string{"https://github.com/pytorch/pytorch/issues/49081"},
-	After: []string{"nvidia-uvm-loaded"},
+	ID:     "container-devices",
+	Title:  "the device nodes that CUDA opens are given, with the kernel's numbers",
+	Layer:  Container,
+	Why:    `CUDA would fail with error 999, "unknown error"`,
+	CUDA:   []int{999, 304},
+	Links:  []string{"https://github.com/pytorch/pytorch/issues/49081"},
+	After:  []string{"nvidia-uvm-loaded"},
+	Launch: true,
 	Run: func(f Facts) Result {
 		if why := f.foreign(); why != "" {
 			return skip("%s", why)

@@ -11,13 +11,14 @@ import (
 // NVIDIA's own hook takes CUDA_VERSION as cuda>=X, on images without NVIDIA_REQUIRE_CUDA.
 // https://docs.nvidia.com/deploy/cuda-compatibility/
 var cudaDriverVersion = Check{
-	ID:    "cuda-driver-version",
-	Title: "the driver runs the CUDA that the image brings",
-	Layer: Image,
-	Why:   insufficient,
-	CUDA:  []int{35, 222},
-	Links: []string{"https://docs.nvidia.com/deploy/cuda-compatibility/"},
-	After: []string{"driver-loaded", "cuda-requirement"},
+	ID:     "cuda-driver-version",
+	Title:  "the driver runs the CUDA that the image brings",
+	Layer:  Image,
+	Why:    insufficient,
+	CUDA:   []int{35, 222},
+	Links:  []string{"https://docs.nvidia.com/deploy/cuda-compatibility/"},
+	After:  []string{"driver-loaded", "cuda-requirement"},
+	Launch: true,
 	Run: func(f Facts) Result {
 		declared := f.Launch.Needs.Declared
 		sign, found := f.decisiveSign()

@@ -21,7 +21,8 @@ var cudaRequirement = Check{
 		"https://github.com/NVIDIA/nvidia-container-toolkit/issues/1470",
 		"https://docs.nvidia.com/deploy/cuda-compatibility/",
 	},
-	After: []string{"driver-loaded"},
+	After:  []string{"driver-loaded"},
+	Launch: true,
 	Run: func(f Facts) Result {
 		declared := f.Launch.Needs.Declared
 		if len(declared.Requirements) == 0 {

@@ -43,7 +43,7 @@ func judgeMount(f Facts, mount string) (Result, bool) {
 	if library == module.Value {
 		return pass("libcuda and the kernel module are %s", module.Value).from(mount, module.Source), true
 	}
-	return mismatch(module.Value, "mounts libcuda "+library).
+	return f.mismatch(module.Value, "mounts libcuda "+library).
 		fix("generate the CDI specification again if it is older than the driver (nvidia-ctk cdi generate)").
 		from(mount, module.Source), true
 }
@@ -78,11 +78,11 @@ func nvmlMismatch(f Facts) Result {
 	if root := f.driverRoot(); root != "" && nvml.Root != "" && root != nvml.Root {
 		return warn("the libraries below %s do not match the loaded module %s; this launch uses those below %s",
 			nvml.Root, f.driverName(), root).
-			fix(reloadDriver).from(nvml.Init.Source)
+			fix(f.reload()).from(nvml.Init.Source)
 	} else if other := f.matchingRoot(); root == "" && other != "" {
 		return warn("the libraries below %s do not match the loaded module %s, those below %s do; which this launch uses is not known",
 			nvml.Root, f.driverName(), other).
-			fix(reloadDriver).from(nvml.Init.Source, f.Host.Libraries.Source)
+			fix(f.reload()).from(nvml.Init.Source, f.Host.Libraries.Source)
 	}
 	library := "of another version"
 	if v, ok := libraryVersion(nvml.Library.Value); ok {
@@ -90,14 +90,22 @@ func nvmlMismatch(f Facts) Result {
 	} else if files := f.libcudas(); len(files) > 0 {
 		library = list(files)
 	}
-	return mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
+	return f.mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
 }
 
 const reloadDriver = "reboot this host, or stop what uses the GPUs and reload the nvidia modules, so that module and libraries match"
 
-func mismatch(module, libraries string) Result {
+// reload is what brings module and libraries to one version: on a system that is one image, another image.
+func (f Facts) reload() string {
+	if f.mend.Image() != "" {
+		return f.mend.Reload()[0]
+	}
+	return reloadDriver
+}
+
+func (f Facts) mismatch(module, libraries string) Result {
 	return fail("the loaded kernel module is %s, but this launch %s", module, libraries).
-		fix(reloadDriver)
+		fix(f.reload())
 }
 
 // libcudas are the versions of the libcuda files in the driver root that this launch uses, else in all roots.

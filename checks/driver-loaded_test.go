@@ -17,6 +17,7 @@ func TestDriverLoaded(t *testing.T) {
 	testCheck(t, driverLoaded, []row{
 		{"healthy", nil, "pass", "570.86.15"},
 		{"not loaded", noModule, "fail", "NVML code 9|6.8.0-52-generic|modprobe nvidia"},
+		{"a system that is one image", and(noModule, func(f *Facts) { f.Host.OS = known(host.OS{ID: "bottlerocket"}) }), "fail", "boot an image that holds the driver's module: Bottlerocket"},
 		{"not loaded, the module's file unread", and(noModule, func(f *Facts) { f.Host.Driver.Version = missing[string]() }), "fail", ""},
 		{"nouveau holds the GPU", and(noModule, func(f *Facts) { f.Host.PCI.Value[0].Driver = "nouveau" }), "fail", "nouveau holds GPU 0000:17:00.0"},
 		{"just booted", and(noModule, booted(599)), "fail transient", ""},

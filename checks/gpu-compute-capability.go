@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"gpu-preflight/checks/cuda"
+	"gpu-preflight/oci/image"
 )
 
 // The CUDA toolkit of the image compiles for a range of GPU architectures. A GPU newer than the toolkit runs
@@ -11,13 +12,14 @@ import (
 // that NVML lists is driven by the driver, whatever a table says.
 // https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/ (deprecated architectures)
 var gpuComputeCapability = Check{
-	ID:    "gpu-compute-capability",
-	Title: "the image's CUDA knows the GPUs' architecture",
-	Layer: Image,
-	Why:   `kernels may be missing: error 209, "no kernel image is available for execution on the device"`,
-	CUDA:  []int{209},
-	Links: []string{"https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/"},
-	After: []string{"driver-loaded", "gpu-present"},
+	ID:     "gpu-compute-capability",
+	Title:  "the image's CUDA knows the GPUs' architecture",
+	Layer:  Image,
+	Why:    `kernels may be missing: error 209, "no kernel image is available for execution on the device"`,
+	CUDA:   []int{209},
+	Links:  []string{"https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/"},
+	After:  []string{"driver-loaded", "gpu-present"},
+	Launch: true,
 	Run: func(f Facts) Result {
 		need, exact, ok := f.imageCUDA()
 		switch {
@@ -68,10 +70,29 @@ func (f Facts) imageCUDA() (version cuda.Version, exact, ok bool) {
 	if v, err := cuda.ParseVersion(declared.CUDAVersion); err == nil {
 		return v, true, true
 	}
+	v, ok := requiredCUDA(declared)
+	return v, false, ok
+}
+
+func requiredCUDA(declared image.Declared) (cuda.Version, bool) {
 	for _, r := range declared.Requirements {
 		if v, ok := loneCUDA(r); ok && r.Name == "NVIDIA_REQUIRE_CUDA" {
-			return v, false, true
+			return v, true
 		}
 	}
-	return cuda.Version{}, false, false
+	return cuda.Version{}, false
+}
+
+// ImageCUDA is the CUDA that a host needs for an image: what its files tell, or else its CUDA_VERSION, unless what
+// NVIDIA_REQUIRE_CUDA asks for alone is higher. ok is false where nothing tells it.
+func ImageCUDA(needs image.Requirements) (version cuda.Version, ok bool) {
+	built := needs.CUDAVersion
+	if sign, found := (Facts{Launch: Launch{Needs: needs}}).decisiveSign(); found {
+		built = sign.Version
+	}
+	version, ok = requiredCUDA(needs.Declared)
+	if v, err := cuda.ParseVersion(built); err == nil && (!ok || version.Less(v)) {
+		return v, true
+	}
+	return version, ok
 }

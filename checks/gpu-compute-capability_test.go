@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"gpu-preflight/checks/host"
+	"gpu-preflight/oci"
+	"gpu-preflight/oci/image"
 )
 
 func TestGPUComputeCapability(t *testing.T) {
@@ -23,4 +25,31 @@ func TestGPUComputeCapability(t *testing.T) {
 		{"no GPU known", and(noNVML, env("CUDA_VERSION=12.8.0"), ask("GPU-ffffffff")), "unknown", ""},
 		{"without compute", and(hgxB200, env("CUDA_VERSION=12.4.1"), capabilities("graphics")), "skip", ""},
 	})
+}
+
+// TestImageCUDA: an image's files say what was built for which CUDA, CUDA_VERSION says it where they do not, and a
+// requirement that is higher counts.
+func TestImageCUDA(t *testing.T) {
+	torch := image.Evidence{Kind: "torch", Version: "12.8", Certain: true}
+	for _, row := range []struct {
+		env      []string
+		evidence []image.Evidence
+		want     string
+	}{
+		{nil, nil, ""},
+		{[]string{"CUDA_VERSION=12.4.1"}, nil, "12.4"},
+		{[]string{"CUDA_VERSION=13.0.0"}, []image.Evidence{torch}, "12.8"},
+		{nil, []image.Evidence{torch}, "12.8"},
+		{[]string{"NVIDIA_REQUIRE_CUDA=cuda>=12.4 brand=tesla,driver>=535"}, nil, "12.4"},
+		{[]string{"CUDA_VERSION=13.3.1", "NVIDIA_REQUIRE_CUDA=cuda>=9.0"}, nil, "13.3"},
+		{[]string{"NVIDIA_REQUIRE_CUDA=cuda>=13.0"}, []image.Evidence{torch}, "13.0"},
+		{[]string{"CUDA_VERSION=new", "NVIDIA_REQUIRE_CUDA=driver>=535"}, nil, ""},
+	} {
+		needs := image.FromContainer(&oci.Container{Env: row.env})
+		needs.Evidence = row.evidence
+		got, ok := ImageCUDA(needs)
+		if ok != (row.want != "") || ok && got.String() != row.want {
+			t.Errorf("%q, %v: %v, %t, want %q", row.env, row.evidence, got, ok, row.want)
+		}
+	}
 }

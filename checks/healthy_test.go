@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -65,6 +66,8 @@ func healthy() Facts {
 			ConfCompute: known(host.ConfCompute{}),
 		},
 	}
+	f.Host.Stack = healthyStack(version)
+	f.Host.OS = known(host.OS{ID: "ubuntu", VersionID: "24.04", Like: "debian"})
 	f.Launch = Launch{
 		Container: &oci.Container{Devices: []specs.LinuxDevice{
 			{Path: "/dev/nvidiactl", Type: "c", Major: 195, Minor: 255},
@@ -82,6 +85,46 @@ func healthy() Facts {
 		})
 	}
 	return f
+}
+
+// healthyStack is Ubuntu's headless driver with prebuilt open modules for both kernels, Fabric Manager and the
+// container toolkit from one repository, and docker.
+func healthyStack(version string) host.Stack {
+	branch, _, _ := strings.Cut(version, ".")
+	const release = "-0ubuntu0.24.04.1"
+	pkg := func(name, version string) host.Package {
+		return host.Package{Name: strings.ReplaceAll(name, "N", branch), Arch: "amd64", Version: version, State: "ii"}
+	}
+	kernel := func(release string) host.Kernel {
+		return host.Kernel{Release: release, Image: true, Headers: true, Modules: []host.ModuleFile{{
+			Path:   "/lib/modules/" + release + "/kernel/nvidia-" + branch + "srv-open/nvidia.ko",
+			Origin: host.OriginPrebuilt, Version: version, Flavor: "open",
+		}}}
+	}
+	return host.Stack{
+		Kernels: known([]host.Kernel{kernel("6.8.0-51-generic"), kernel("6.8.0-52-generic")}),
+		DKMS:    known([]host.DKMSTree{}), Installer: known(host.Installer{}),
+		SecureBoot: known(false), SigEnforce: known(false), CommandLine: known([]string{}),
+		Modules:  known([]string{"ib_umad", "mlx5_core", "mlx5_ib", "nvidia", "nvidia_modeset", "nvidia_uvm"}),
+		ModProbe: known([]host.ModProbe{{Path: "/etc/modprobe.d/nvidia.conf", Command: "blacklist", Module: "nouveau"}}), KernelLog: known([]string{}),
+		Copies: known([]host.LibraryCopy{}),
+		Programs: known([]host.Program{
+			{Path: "/usr/bin/nvidia-smi", Version: version},
+			{Path: "/usr/bin/nv-fabricmanager", Version: version},
+			{Path: "/usr/bin/nvidia-container-runtime"},
+			{Path: "/usr/bin/nvidia-container-cli"},
+			{Path: "/usr/bin/dockerd"},
+		}),
+		Toolkits: known([]host.Toolkit{}),
+		Packages: known([]host.Package{
+			pkg("libnvidia-compute-N-server", version+release), pkg("linux-modules-nvidia-N-server-open-6.8.0-52-generic", "6.8.0-52.53+1"),
+			pkg("nvidia-fabricmanager-N", version+release), pkg("nvidia-headless-N-server-open", version+release),
+			pkg("nvidia-utils-N-server", version+release), pkg("nvidia-container-toolkit", "1.18.1-1"),
+		}),
+		Available: known([]host.Candidate{}), ManagerLog: known([]string{}),
+		CDI:         known([]host.CDIFile{{Path: "/etc/cdi/nvidia.yaml", Kind: "nvidia.com/gpu", Versions: []string{version}}}),
+		ToolkitMode: known(""), Unlinked: known([]string{}), Systemd: known(true), Image: known(false),
+	}
 }
 
 // board is a kind of GPU.
@@ -127,6 +170,7 @@ func driver(version, cuda string) change {
 		for i := range f.Host.Fabric.Manager.Value {
 			f.Host.Fabric.Manager.Value[i].Version = version
 		}
+		f.Host.Stack = healthyStack(version)
 	}
 }
 

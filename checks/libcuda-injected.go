@@ -17,13 +17,14 @@ import (
 // from a driver container) it is looked for again until settle. Whether a libcuda that is there fits the module is
 // driver-library-version's question.
 var libcudaInjected = Check{
-	ID:    "libcuda-injected",
-	Title: "the driver's files that this launch mounts are there",
-	Layer: Container,
-	Why:   `the runtime cannot mount it, so the container does not start; without libcuda CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`,
-	CUDA:  []int{35},
-	Links: []string{"https://github.com/containers/podman/issues/26233", "https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md"},
-	After: []string{"driver-loaded"},
+	ID:     "libcuda-injected",
+	Title:  "the driver's files that this launch mounts are there",
+	Layer:  Container,
+	Why:    `the runtime cannot mount it, so the container does not start; without libcuda CUDA would fail with error 35, "CUDA driver version is insufficient for CUDA runtime version"`,
+	CUDA:   []int{35},
+	Links:  []string{"https://github.com/containers/podman/issues/26233", "https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md"},
+	After:  []string{"driver-loaded"},
+	Launch: true,
 	Run: func(f Facts) Result {
 		gone, unread := f.sources()
 		given, doubtful := f.libcudaDoubt()

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"fmt"
 	"strings"
 
 	"gpu-preflight/checks/cuda"
@@ -168,13 +169,14 @@ func (f Facts) shortOf(what string, v verdict) string {
 	return what + ", but driver " + f.driverName() + " gives " + v.have.String()
 }
 
-// newerDriver says which driver would serve a need.
+// newerDriver says which driver would serve a need, and what tells the way to it.
 func newerDriver(need cuda.Version) []string {
-	var lines []string
-	if branch, ok := cuda.RecommendedBranch(need); ok {
-		lines = append(lines, result(StatusFail, "install driver branch %d or later on this host", branch).What)
-	} else if branch, ok := cuda.BranchFor(need); ok {
-		lines = append(lines, result(StatusFail, "install driver branch %d or later on this host", branch).What)
+	branch, ok := cuda.RecommendedBranch(need)
+	if !ok {
+		branch, ok = cuda.BranchFor(need)
 	}
-	return lines
+	if !ok {
+		return nil
+	}
+	return []string{fmt.Sprintf("install driver branch %d or later on this host (gpu-preflight plan --cuda %s)", branch, need)}
 }

@@ -1,13 +1,18 @@
 package checks
 
-import "slices"
+import (
+	"slices"
+
+	"gpu-preflight/checks/host"
+	"gpu-preflight/checks/remedy"
+)
 
 // Run asks the checks in their order and returns one result each. A check whose After failed is skipped, and so is
 // what comes after it, so that one cause gives one finding.
 func Run(f Facts, list []Check) []Result {
 	results := make([]Result, 0, len(list))
 	causes := map[string]string{} // of the checks that failed or were skipped for it
-	f.joined = f.gpus()
+	f.joined, f.mend = f.gpus(), remedy.For(f.Host)
 	for _, check := range list {
 		r := judge(f, check, causes)
 		r.ID, r.Title, r.Layer = check.ID, check.Title, check.Layer
@@ -54,4 +59,22 @@ func soften(f Facts, r Result) Result {
 // AtLaunch returns the checks that a launch is judged by and whose IDs are not in off, in the order of All.
 func AtLaunch(off []string) []Check {
 	return slices.DeleteFunc(All(), func(c Check) bool { return c.Doctor || slices.Contains(off, c.ID) })
+}
+
+// OnHost returns the checks that the host alone is judged by and whose IDs are not in off, in the order of All.
+func OnHost(off []string) []Check {
+	return slices.DeleteFunc(All(), func(c Check) bool { return c.Launch || slices.Contains(off, c.ID) })
+}
+
+// NothingToJudge says why there is nothing of NVIDIA's to judge on a host; empty where there is something, or where
+// that is not known.
+func NothingToJudge(f host.Facts) string {
+	p := f.Platform
+	switch {
+	case !f.PCI.Known() || len(f.PCI.Value) > 0 || !f.Driver.Version.Known() || f.Driver.Version.Value != "":
+		return ""
+	case !p.DXG.Known() || p.DXG.Value || !p.Tegra.Known() || p.Tegra.Value || len(f.NVML.GPUs) > 0:
+		return ""
+	}
+	return "no GPU of NVIDIA's is on the PCI bus, and no driver is loaded"
 }

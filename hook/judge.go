@@ -7,6 +7,7 @@ import (
 
 	"gpu-preflight/checks"
 	"gpu-preflight/checks/host"
+	"gpu-preflight/oci"
 )
 
 // The verdicts, after the mode was applied.
@@ -33,20 +34,38 @@ func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
 	if p.Evidence == EvidenceOff {
 		launch.Needs.Evidence = nil
 	}
+	results := p.run(facts, launch, checks.AtLaunch(p.off()))
+	if launch.GPUs.Observer != "" {
+		p.Unknown = "allow" // what only looks at GPUs starts on a broken host too
+	}
+	return p.decide(results)
+}
+
+// JudgeHost judges the host alone, for doctor: by every check that needs no container, as if one had been given all
+// GPUs. The policy's mode is about launches and changes nothing here.
+func JudgeHost(facts host.Facts, p Policy) Verdict {
+	p.Mode = ModeEnforce
+	launch := checks.Launch{GPUs: oci.GPURequest{GPU: true, Injected: true, All: true, Route: oci.RouteCDI}}
+	return p.decide(p.run(facts, launch, checks.OnHost(p.off())))
+}
+
+// off are the checks that the policy leaves out.
+func (p Policy) off() []string {
 	var off []string
 	for id, setting := range p.Checks {
 		if setting == SettingOff {
 			off = append(off, id)
 		}
 	}
-	results := checks.Run(checks.Facts{Host: facts, Launch: launch, Requirement: checks.Requirement(p.Requirement)}, checks.AtLaunch(off))
+	return off
+}
+
+func (p Policy) run(facts host.Facts, launch checks.Launch, list []checks.Check) []checks.Result {
+	results := checks.Run(checks.Facts{Host: facts, Launch: launch, Requirement: checks.Requirement(p.Requirement)}, list)
 	for i := range results {
 		results[i] = p.apply(results[i], launch)
 	}
-	if launch.GPUs.Observer != "" {
-		p.Unknown = "allow" // what only looks at GPUs starts on a broken host too
-	}
-	return p.decide(results)
+	return results
 }
 
 // apply is the policy's word on one result, in the order that the documentation of [checks] gives.

@@ -1,8 +1,10 @@
 package cuda
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -167,6 +169,33 @@ func TestGPUsNameKnownGenerations(t *testing.T) {
 			if got, ok := FabricGeneration(s.first); !ok || got.Generation != f.Generation || s.last < s.first {
 				t.Errorf("%s: switch ids %04x to %04x", f.Generation, s.first, s.last)
 			}
+		}
+	}
+}
+
+// TestChips: the ranges ascend and do not overlap, each capability is one of the architectures, and a GPU that the other
+// table names has one.
+func TestChips(t *testing.T) {
+	rows := chips()
+	for i, c := range rows {
+		if _, ok := Arch(c.CC); !ok || c.ids.last < c.ids.first {
+			t.Errorf("%s: capability %s", c.ids, c.CC)
+		}
+		if i > 0 && c.ids.first <= rows[i-1].ids.last {
+			t.Errorf("%s comes after %s", c.ids, rows[i-1].ids)
+		}
+	}
+	for _, g := range gpus() {
+		c, ok := Chip(fmt.Sprintf("%04x", g.id))
+		arch, _ := Arch(c.CC)
+		letter := map[string]string{"A": "Ampere", "H": "Hopper", "G": "", "B": "Blackwell"}[g.Name[:1]]
+		if !ok || !strings.HasPrefix(arch.Name, letter) {
+			t.Errorf("%04x %s: capability %q, %s", g.id, g.Name, c.CC, arch.Name)
+		}
+	}
+	for device, want := range map[string]string{"1EB8": "7.5", "1db1": "7.0", "15f8": "6.0", "1c81": "6.1", "102d": "3.7", "2bb5": "12.0", "2e12": "12.1", "0fbf": "", "ffff": "", "": "", "1eb": "", "1eb8x": ""} {
+		if c, ok := Chip(device); c.CC != want || ok != (want != "") {
+			t.Errorf("Chip(%q) = %q, %t, want %q", device, c.CC, ok, want)
 		}
 	}
 }

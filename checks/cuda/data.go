@@ -11,6 +11,9 @@ var branchesTSV string
 //go:embed data/brands.tsv
 var brandsTSV string
 
+//go:embed data/chips.tsv
+var chipsTSV string
+
 //go:embed data/errors.tsv
 var errorsTSV string
 

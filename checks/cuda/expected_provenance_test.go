@@ -76,6 +76,14 @@ var wantProvenance = map[string]map[string]string{
 	"gpus": {
 		"confirmed PCI OGKM GPUDC": "20b0 20b2 2330 2331 2335 233b 2342 2348 2901 3182 31c2 31c3",
 	},
+	"chips": {
+		"confirmed PCI23":    "0fc0-0fff 1001-102a 102d 102e-103f 1180-11fc 1280-12ba 1340-13bd 13c0-1436 15f0-15f9 1617-1667 1725-172f 174d-179c 17c2-17fd 1b00-1d56 1d81-1df6 1e02-1ff9 2182-21d1 2200-223f 2414-25fb",
+		"derived PCI23 OGKM": "2080-20ff 2300-237f 2681-28ff",
+		"derived OGKM HOSTS": "2900-297f",
+		"derived HOSTS":      "2b80-2c7f 2d00-2d7f 2e00-2e7f",
+		"recalled RECALL":    "2f00-2f7f",
+		"derived PCI OGKM":   "3180-31ff",
+	},
 	"errors": {
 		"confirmed CUERR":   "34 222 802 804",
 		"third-party CUERR": "3 35 36 46 100 101 209 214 304 800 803 999",

@@ -111,6 +111,27 @@ var wantGPUs = map[string]string{
 	"-/H200 NVL": "233b", "4/B200": "2901", "4/B300 SXM6 AC": "3182", "NVL72/GB300": "31c2 31c3", "-/GH200": "2342 2348",
 }
 
+// compute capability -> PCI device ids.
+var wantChips = map[string]string{
+	"3.0":  "0fc0-0fff 1180-11fc",
+	"3.5":  "1001-102a 102e-103f 1280-12ba",
+	"3.7":  "102d",
+	"5.0":  "1340-13bd 174d-179c",
+	"5.2":  "13c0-1436 1617-1667 17c2-17fd",
+	"6.0":  "15f0-15f9 1725-172f",
+	"6.1":  "1b00-1d56",
+	"7.0":  "1d81-1df6",
+	"7.5":  "1e02-1ff9 2182-21d1",
+	"8.0":  "2080-20ff",
+	"8.6":  "2200-223f 2414-25fb",
+	"9.0":  "2300-237f",
+	"8.9":  "2681-28ff",
+	"10.0": "2900-297f",
+	"12.0": "2b80-2c7f 2d00-2d7f 2f00-2f7f",
+	"12.1": "2e00-2e7f",
+	"10.3": "3180-31ff",
+}
+
 // "driver API name, runtime name: text" -> code.
 var wantErrors = map[string]string{
 	"CUDA_ERROR_NOT_INITIALIZED, cudaErrorInitializationError: initialization error":                                                          "3",
@@ -154,6 +175,8 @@ var wantSources = map[string]string{
 	"NVIDIA, CUDA GPUs and their compute capability":                                                                           "CCTABLE",
 	"Fabric Manager for NVIDIA NVSwitch Systems, user guide (2026)":                                                            "FMUG",
 	"pciutils/pciids, pci.ids (c1c12547, 2026-08-22)":                                                                          "PCI",
+	"pciutils/pciids, pci.ids as Debian 12 packages it (2023-04-11)":                                                           "PCI23",
+	"lspci of reported hosts, testdata/hosts":                                                                                  "HOSTS",
 	"NVIDIA/open-gpu-kernel-modules, NVSwitch device ids":                                                                      "OGKM",
 	"NVIDIA/gpu-driver-container (06a208ca, 2026-08-17)":                                                                       "GPUDC",
 	"CUDA Driver and Runtime API, error enumerations and texts, as public bindings print them":                                 "CUERR",

@@ -1,6 +1,11 @@
 package cuda
 
-import "sync"
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+)
 
 // LifecycleDate is the day on which the support of the branches was looked through.
 const LifecycleDate = "2026-11-23"
@@ -63,28 +68,42 @@ func Lifecycle(branch int) (row LifecycleRow, ok bool) {
 	return find(lifecycles(), func(r LifecycleRow) bool { return r.Branch == branch })
 }
 
-// RecommendedBranch is the branch to install for CUDA v: a supported one that brings v by itself, long term
-// support before production before the rest, and within a kind the one that lives longest. ok is false where
-// no supported branch of the table brings v. It knows nothing of the GPU: see ArchRow.LastBranch.
+// RecommendedBranch is the branch to install for CUDA v: the first of Preferred that is supported and brings v by
+// itself. ok is false where no supported branch of the table brings v. It knows nothing of the GPU: see
+// ArchRow.LastBranch.
 func RecommendedBranch(v Version) (branch int, ok bool) {
-	var best LifecycleRow
-	for _, l := range lifecycles() {
+	row, ok := find(Preferred(), func(l LifecycleRow) bool {
 		brings, known := MaxCUDA(l.Branch)
-		if l.Support != Supported || !known || v.IsZero() || brings.Version.Less(v) {
-			continue
-		}
-		if best.Branch == 0 || l.before(best) {
-			best = l
-		}
-	}
-	return best.Branch, best.Branch != 0
+		return l.Support == Supported && known && !v.IsZero() && !brings.Version.Less(v)
+	})
+	return row.Branch, ok
 }
 
-// before orders two supported branches by what to install; a later row wins only where it is better.
-func (l LifecycleRow) before(o LifecycleRow) bool {
-	rank := map[string]int{LTSB: 3, PB: 2, NFB: 1}
-	if rank[l.Type] != rank[o.Type] {
-		return rank[l.Type] > rank[o.Type]
+// Preferred are the branches in the order in which to install them: supported ones first, long term support before
+// production before the rest, and within a kind the one that lives longest; then those of which the sources disagree,
+// and those whose life has ended, the newest first.
+func Preferred() []LifecycleRow {
+	rows := slices.Clone(lifecycles())
+	slices.SortStableFunc(rows, func(a, b LifecycleRow) int { return cmp.Or(cmp.Compare(b.rank(), a.rank()), a.byLife(b)) })
+	return rows
+}
+
+// rank orders by support and kind.
+func (l LifecycleRow) rank() int {
+	switch l.Support {
+	case Unsupported:
+		return 0
+	case SupportUnknown:
+		return 1
+	case Supported:
 	}
-	return l.EndOfLife > o.EndOfLife
+	return 2 + map[string]int{LTSB: 3, PB: 2, NFB: 1}[l.Type]
+}
+
+// byLife orders two supported branches of a kind; among others the order of the table holds.
+func (l LifecycleRow) byLife(o LifecycleRow) int {
+	if l.Support != Supported {
+		return 0
+	}
+	return strings.Compare(o.EndOfLife, l.EndOfLife)
 }

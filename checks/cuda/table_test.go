@@ -32,6 +32,13 @@ func tableOf[T any](name, text string, want map[string]string, rows []T, fact fu
 	return c
 }
 
+func (r idRange) String() string {
+	if r.first == r.last {
+		return fmt.Sprintf("%04x", r.first)
+	}
+	return fmt.Sprintf("%04x-%04x", r.first, r.last)
+}
+
 func dash(s string) string {
 	if s == "" {
 		return "-"
@@ -117,14 +124,13 @@ func hardwareTables() []tableCase {
 			where := map[bool]string{true: "node", false: "tray"}[r.OnNode]
 			var ids []string
 			for _, s := range r.switches {
-				id := fmt.Sprintf("%04x-%04x", s.first, s.last)
-				if s.first == s.last {
-					id = id[:4]
-				}
-				ids = append(ids, id)
+				ids = append(ids, s.String())
 			}
 			return r.Generation, strings.Join([]string{r.Systems, where, dash(blank(r.MinBranch)), dash(strings.Join(ids, " "))}, " | ")
 		}, func(r FabricRow) provenance { return provenance{r.Generation, r.Provenance} }),
+		tableOf("chips", chipsTSV, wantChips, chips(), func(r ChipRow) (string, string) {
+			return r.CC, r.ids.String()
+		}, func(r ChipRow) provenance { return provenance{r.ids.String(), r.Provenance} }),
 		tableOf("gpus", gpusTSV, wantGPUs, gpus(), func(r GPURow) (string, string) {
 			return dash(r.Generation) + "/" + r.Name, fmt.Sprintf("%04x", r.id)
 		}, func(r GPURow) provenance { return provenance{fmt.Sprintf("%04x", r.id), r.Provenance} }),

@@ -28,6 +28,7 @@ type Facts struct {
 	Persistenced fact.Fact[[]Process]         `json:"persistenced,omitzero"`
 	Sources      []Source                     `json:"sources,omitempty"` // what this launch has mounted, where somebody looked
 	NVML         NVML                         `json:"nvml"`
+	Stack        Stack                        `json:"stack,omitzero"`
 }
 
 // Platform tells the kinds of host on which some facts do not exist by design.
@@ -44,6 +45,7 @@ type OS struct {
 	ID        string `json:"id"`
 	VersionID string `json:"version_id,omitempty"`
 	Pretty    string `json:"pretty,omitempty"`
+	Like      string `json:"like,omitempty"` // ID_LIKE: the distributions that it is made after
 }
 
 // Driver is the loaded kernel module.

@@ -17,6 +17,7 @@ type Options struct {
 	Root        string        // the host's top folder; empty: /. Below any other this machine's own NVML is never asked
 	Asked       []string      // GPUs asked for: bus ids, UUIDs, MIG names, indexes, minor:N; nil: all
 	AskAll      bool          // ask GPUs that are not resident too, which initialises them; ask what only doctor wants; search all processes
+	Stack       bool          // read how the driver was installed too, which only doctor and facts look at
 	Sources     []string      // files that the runtime is to mount, as it names them; nil: none are looked for
 	NVMLLibrary string        // the libnvidia-ml to load, whatever the driver roots hold
 	DriverRoot  string        // the driver root that the launch uses; chooses among known ones only
@@ -101,6 +102,9 @@ func Gather(ctx context.Context, o Options) Facts {
 	}
 	if f.wantsManagerVersion(o) {
 		readVersions(ctx, o, f.Fabric.Manager.Value)
+	}
+	if o.Stack {
+		gatherStack(ctx, o, &f)
 	}
 	return f
 }

@@ -90,6 +90,8 @@ func (t tree) os() fact.Fact[OS] {
 			found.ID = value
 		case "VERSION_ID":
 			found.VersionID = value
+		case "ID_LIKE":
+			found.Like = value
 		case "PRETTY_NAME":
 			found.Pretty = value
 		}

@@ -29,6 +29,8 @@ func ChildMain(argv []string) (code int, handled bool) {
 	switch {
 	case len(argv) == 2:
 		t.readAll(emitter)
+	case argv[2] == stackArg:
+		t.readStack(emitter)
 	case argv[2] == sourcesWord:
 		t.findSources(emitter, argv[3:])
 	default:

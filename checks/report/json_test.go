@@ -14,6 +14,7 @@ import (
 	"gpu-preflight/checks"
 	"gpu-preflight/checks/explain"
 	hostfacts "gpu-preflight/checks/host"
+	"gpu-preflight/checks/plan"
 	"gpu-preflight/checks/report"
 	"gpu-preflight/hook/record"
 	"gpu-preflight/hook/register"
@@ -48,7 +49,10 @@ func documents(t *testing.T) map[string][]byte {
 	var answer explain.Answer
 	fill(reflect.ValueOf(&answer).Elem(), "")
 	answer.Schema = explain.Schema
-	for name, v := range map[string]any{"facts": facts, "record": r, "status": status, "explain": answer} {
+	var runbook plan.Plan
+	fill(reflect.ValueOf(&runbook).Elem(), "")
+	runbook.Schema, runbook.Answer = plan.Schema, plan.Upgrade
+	for name, v := range map[string]any{"facts": facts, "record": r, "status": status, "explain": answer, "plan": runbook} {
 		data, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +123,9 @@ func TestGolden(t *testing.T) {
 // TestReadAgain: what is written is read back with nothing lost.
 func TestReadAgain(t *testing.T) {
 	documents := documents(t)
-	for name, v := range map[string]any{"facts": &hostfacts.Facts{}, "record": &record.Record{}, "report": &report.Report{}, "explain": &explain.Answer{}} {
+	for name, v := range map[string]any{
+		"facts": &hostfacts.Facts{}, "record": &record.Record{}, "report": &report.Report{}, "explain": &explain.Answer{}, "plan": &plan.Plan{},
+	} {
 		decoder := json.NewDecoder(bytes.NewReader(documents[name]))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(v); err != nil {

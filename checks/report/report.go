@@ -23,6 +23,9 @@ type Report struct {
 	Host        Host            `json:"host"`
 	Container   Container       `json:"container,omitzero"`
 	Results     []checks.Result `json:"results"`
+	Use         string          `json:"use,omitempty"`       // doctor: how the host is used
+	Cause       []string        `json:"cause,omitempty"`     // doctor: the check to read first, then those that say why
+	Questions   []checks.Answer `json:"questions,omitempty"` // doctor: what somebody asks first on such a host
 }
 
 // Host says which host was judged; what is unknown is empty.

@@ -20,22 +20,11 @@ func Sentence(r Report) string {
 	if r.WouldRefuse {
 		return "starts, only because of mode " + r.Mode + "; mode enforce would refuse it: " + cause(r)
 	}
-	var fails, warnings, unknowns int
-	for _, result := range r.Results {
-		switch result.Status {
-		case checks.StatusFail:
-			fails++
-		case checks.StatusWarn:
-			warnings++
-		case checks.StatusUnknown:
-			unknowns++
-		case checks.StatusPass, checks.StatusSkip:
-		}
-	}
+	by := count(r.Results)
 	var counts []string
-	counts = append(counts, number(fails, "failure that does not refuse", "failures that do not refuse")...)
-	counts = append(counts, number(warnings, "warning", "warnings")...)
-	counts = append(counts, number(unknowns, "unknown", "unknown")...)
+	counts = append(counts, number(by[checks.StatusFail], "failure that does not refuse", "failures that do not refuse")...)
+	counts = append(counts, number(by[checks.StatusWarn], "warning", "warnings")...)
+	counts = append(counts, number(by[checks.StatusUnknown], "unknown", "unknown")...)
 	if len(counts) > 0 {
 		return with("starts, with "+strings.Join(counts, ", "), r.Reason)
 	}
@@ -59,22 +48,11 @@ func number(n int, one, more string) []string {
 	return []string{strconv.Itoa(n) + " " + more}
 }
 
-// cause is the first result that refuses, and the IDs of the others. Unknown facts refuse only where nothing fails.
+// cause is the first result that refuses, and the IDs of the others.
 func cause(r Report) string {
-	first, ids := "", []string(nil)
-	for _, status := range []checks.Status{checks.StatusFail, checks.StatusUnknown} {
-		for _, result := range r.Results {
-			if result.Status != status || result.Transient {
-				continue
-			}
-			if first == "" {
-				first = result.What
-			}
-			ids = append(ids, result.ID)
-		}
-		if len(ids) > 0 {
-			return first + " [" + strings.Join(ids, ", ") + "]"
-		}
+	found := decisive(r)
+	if len(found) == 0 {
+		return r.Reason
 	}
-	return r.Reason
+	return found[0].What + " [" + ids(found) + "]"
 }

@@ -30,6 +30,9 @@ func exitCode(err error, stderr io.Writer) int {
 	case errors.Is(err, errRefused):
 		return exitRefused
 	}
+	if code, ok := errors.AsType[nagiosCode](err); ok {
+		return int(code)
+	}
 	_, _ = fmt.Fprintln(stderr, "gpu-preflight:", err)
 	return exitUsage
 }
@@ -44,7 +47,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Reader: stdin, Writer: stdout, ErrWriter: stderr,
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
-			checkCommand(), factsCommand(), policyCommand(), offCommand(), onCommand(),
+			checkCommand(), doctorCommand(), factsCommand(), planCommand(), policyCommand(), offCommand(), onCommand(),
 			registerCommand(), unregisterCommand(), statusCommand(),
 			explainCommand(), demoCommand(), logsCommand(), completionCommand(), versionCommand(),
 		},
@@ -124,21 +127,24 @@ func given(c *cli.Context, flag string) (string, bool) {
 	return "", false
 }
 
-func global(c *cli.Context, flag string) string {
-	value, _ := given(c, flag)
+func rootFlag(c *cli.Context) string {
+	value, _ := given(c, "root")
 	return value
 }
 
-// format is the form of the output; json or text are what every command knows.
-func format(c *cli.Context) (string, error) {
-	switch value, set := given(c, "format"); {
+// format is the form of the output; text and json are what every command knows.
+func format(c *cli.Context) (string, error) { return formatOf(c, "text", "json") }
+
+func formatOf(c *cli.Context, known ...string) (string, error) {
+	value, set := given(c, "format")
+	switch {
 	case !set:
-		return "text", nil
-	case value == "text" || value == "json":
+		return known[0], nil
+	case slices.Contains(known, value):
 		return value, nil
-	default:
-		return "", wrongUsage(c, "--format %q: the formats are text and json", value)
 	}
+	last := len(known) - 1
+	return "", wrongUsage(c, "--format %q: the formats are %s and %s", value, strings.Join(known[:last], ", "), known[last])
 }
 
 // policy reads the policy in force. A broken one is an error here; a file named with --config has to be there.

@@ -33,16 +33,13 @@ func checkCommand() *cli.Command {
 			&cli.StringFlag{Name: "requirement", Usage: "instead of the policy's: `auto`, declared or minor-version"},
 			&cli.StringFlag{Name: "mode", Usage: "instead of the policy's: `enforce`, warn or off"},
 			&cli.BoolFlag{Name: "verbose", Usage: "print every check, not only what was found"},
+			reportFlag(),
 		},
-		Action: checkAction,
+		Action: reporting(checkAction),
 	}
 }
 
-func checkAction(c *cli.Context) error {
-	form, err := format(c)
-	if err != nil {
-		return err
-	}
+func checkAction(c *cli.Context, form string) error {
 	p, err := checkPolicy(c)
 	if err != nil {
 		return err

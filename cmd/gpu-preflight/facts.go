@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gpu-preflight/checks"
-	"gpu-preflight/checks/host"
 )
 
 func factsCommand() *cli.Command {
@@ -27,16 +25,17 @@ func factsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			o, err := thisHost(c, p)
+			facts, err := wholeHost(c, p)
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
-			defer cancel()
-			return writeJSON(c.App.Writer, host.Gather(ctx, o))
+			return writeJSON(c.App.Writer, facts)
 		},
 	}
 }
+
+// stackTimeout bounds the reading of a host with its packages, for people who wait for it.
+const stackTimeout = time.Minute
 
 // writeJSON writes a document that may hold foreign text and may be shown on a terminal.
 func writeJSON(w io.Writer, v any) error {

@@ -14,17 +14,12 @@ import (
 // answer prints the judgement; a refusal is the exit code's matter.
 func (j judged) answer(c *cli.Context, form string) error {
 	r := j.report()
-	r.Host.Root = global(c, "root")
-	var err error
-	if form == "json" {
-		err = report.JSON(c.App.Writer, r)
-	} else {
-		err = report.Text(c.App.Writer, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
+	r.Host.Root = rootFlag(c)
+	err := report.Write(c.App.Writer, form, c.Command.Name, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
+	if err != nil {
+		return err
 	}
-	if err == nil && j.verdict.Verdict == hook.Refuse {
-		err = errRefused
-	}
-	return err
+	return ended(form, r, r.Verdict == hook.Refuse)
 }
 
 func color(c *cli.Context) bool {

@@ -64,7 +64,7 @@ func engineNames() []string {
 
 // site is the host that the flags name.
 func site(c *cli.Context) (register.Site, error) {
-	s := register.Site{Root: global(c, "root"), Prefix: c.String("prefix"), Configs: map[string]string{}, AboveNVIDIA: c.Bool("above-nvidia")}
+	s := register.Site{Root: rootFlag(c), Prefix: c.String("prefix"), Configs: map[string]string{}, AboveNVIDIA: c.Bool("above-nvidia")}
 	if !filepath.IsAbs(s.Prefix) || strings.ContainsAny(s.Prefix, "'\"\\$`\n") {
 		return s, wrongUsage(c, "--prefix %s is no absolute path without quotes and the like", s.Prefix)
 	}

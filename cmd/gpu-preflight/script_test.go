@@ -133,6 +133,9 @@ func targets(tree map[string]any, place string) []target {
 		return found
 	}
 	at := tree
+	if first == "stack" && at[first] == nil {
+		at[first] = map[string]any{} // an assumed host tells nothing of its installation
+	}
 	for rest != "" {
 		at, _ = at[first].(map[string]any)
 		first, rest, _ = strings.Cut(rest, ".")

@@ -45,7 +45,7 @@ func onCommand() *cli.Command {
 }
 
 func hostSwitch(c *cli.Context) hook.Switch {
-	return hook.DefaultSwitch().Below(global(c, "root"))
+	return hook.DefaultSwitch().Below(rootFlag(c))
 }
 
 // printSwitch says what holds now, which need not be what was asked for: off outlasts off --for.

@@ -1,0 +1,23 @@
+package checks
+
+import (
+	"testing"
+
+	"gpu-preflight/checks/host"
+)
+
+func TestFabricManagerPackage(t *testing.T) {
+	testCheck(t, fabricManagerPackage, []row{
+		{"healthy", nil, "pass", "570.86.15, as the driver"},
+		{"another version", stack(func(s *host.Stack) { s.Packages.Value[2].Version = "570.124.06-0ubuntu1" }), "warn", "570.124.06, and the driver 570.86.15"},
+		{"another version, offered", and(stack(func(s *host.Stack) { s.Packages.Value[2].Version = "570.124.06-0ubuntu1" }), offer("nvidia-fabricmanager-570", "570.86.15-0ubuntu1")), "warn", "apt-get install nvidia-fabricmanager-570=570.86.15-0ubuntu1|systemctl enable --now"},
+		{"by its file", and(lacks("nvidia-fabricmanager-570"), stack(func(s *host.Stack) { s.Programs.Value[1].Version = "525.85.12" })), "warn", "525.85.12"},
+		{"not installed", and(lacks("nvidia-fabricmanager-570"), func(f *Facts) {
+			f.Host.Stack.Programs.Value = f.Host.Stack.Programs.Value[2:]
+			f.Host.Fabric.Manager = known([]host.Process{})
+		}), "warn", "no package"},
+		{"idle beside GeForce", gpus(2, rtx4090), "pass", "hurts nothing"},
+		{"no switches, none installed", and(gpus(2, rtx4090), lacks("nvidia-fabricmanager-570"), func(f *Facts) { f.Host.Stack.Programs.Value = f.Host.Stack.Programs.Value[2:] }), "skip", "not needed"},
+		{"switches unknown", func(f *Facts) { f.Host.Fabric.Switches = missing[int]() }, "unknown", ""},
+	})
+}

@@ -1,0 +1,100 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gpu-preflight/checks/remedy"
+)
+
+// All layers of a driver have to be of one version. Packages of two branches beside each other come from a partial
+// upgrade, or from a new metapackage installed over the old one.
+var packageBranches = Check{
+	ID:     "package-branches",
+	Title:  "the driver's packages are of one version",
+	Layer:  Packages,
+	Why:    "layers of two versions do not work together: \"Driver/library version mismatch\", CUDA error 803",
+	CUDA:   []int{803},
+	Links:  []string{"https://documentation.ubuntu.com/server/how-to/graphics/install-nvidia-drivers/"},
+	Doctor: true,
+	Run: func(f Facts) Result {
+		if why := f.foreignPackages(); why != "" {
+			return skip("%s", why)
+		}
+		packages := f.Host.Stack.Packages
+		if !packages.Known() {
+			return unknown("%s", packages.Why())
+		}
+		parts := ofRole(f.mend.Parts(), remedy.RoleModule, remedy.RoleLibrary, remedy.RoleUtility, remedy.RoleMeta, remedy.RoleCommon)
+		if len(parts) == 0 {
+			return skip("no package of a driver is installed")
+		}
+		branches := branchesOf(parts)
+		if len(branches) > 1 {
+			return warn("packages of several branches are installed: %s", branchWords(parts, branches)).
+				fix(f.oneBranch(parts)...).from(packages.Source)
+		}
+		versions := versionsIn(parts)
+		if len(versions) > 1 {
+			return warn("packages of several versions are installed: %s", strings.Join(versions, ", ")).
+				fix("bring them to one version (apt-get update; apt-get install --only-upgrade on Ubuntu), then reboot").from(packages.Source)
+		}
+		if loaded := f.loaded(); loaded != "" && len(versions) == 1 && versions[0] != loaded {
+			return warn("the packages are of version %s, and the loaded module of %s", versions[0], loaded).
+				fix(f.mend.Reload()...).from(packages.Source, f.Host.Driver.Version.Source)
+		}
+		return pass("branch %d%s", branches[0], inParentheses(strings.Join(versions, ""))).from(packages.Source)
+	},
+}
+
+func branchesOf(parts []remedy.Part) []int {
+	var list []int
+	for _, p := range parts {
+		list = append(list, p.Branch)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func versionsIn(parts []remedy.Part) []string {
+	var list []string
+	for _, p := range parts {
+		if p.Driver != "" {
+			list = append(list, p.Driver)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// branchWords names the packages of each branch.
+func branchWords(parts []remedy.Part, branches []int) string {
+	var words []string
+	for _, b := range branches {
+		of := slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool { return p.Branch != b })
+		words = append(words, fmt.Sprintf("%d (%s)", b, packageNames(of)))
+	}
+	return strings.Join(words, "; ")
+}
+
+// oneBranch removes what does not belong to the branch that most packages are of; of two alike, the newer stays.
+func (f Facts) oneBranch(parts []remedy.Part) []string {
+	count := map[int]int{}
+	for _, p := range parts {
+		count[p.Branch]++
+	}
+	keep := 0
+	for b, n := range count {
+		if keep == 0 || n > count[keep] || n == count[keep] && b > keep {
+			keep = b
+		}
+	}
+	var others []string
+	for _, p := range parts {
+		if p.Branch != keep && !slices.Contains(others, p.Name) {
+			others = append(others, p.Name)
+		}
+	}
+	return append(f.mend.Remove(others...), "then reboot, so that module and libraries are of one version")
+}
