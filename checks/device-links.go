@@ -8,7 +8,7 @@ var deviceLinks = Check{
 	ID:     "device-links",
 	Title:  "systemd finds the GPU's device nodes",
 	Layer:  Container,
-	Why:    "systemctl daemon-reload takes the GPUs from running containers: \"Failed to initialize NVML: Unknown Error\"",
+	Why:    "systemctl daemon-reload takes the GPUs from running containers: NVML says \"Unknown Error\" in them",
 	CUDA:   []int{100, 304},
 	Links:  []string{"https://github.com/NVIDIA/nvidia-container-toolkit/issues/48", "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/troubleshooting.html"},
 	Doctor: true,
