@@ -6,7 +6,6 @@ func All() []Check {
 	return []Check{
 		nouveauNotBound,
 		driverLoaded,
-		driverBranchSupported,
 		libcudaInjected,
 		driverLibraryVersion,
 		nvmlResponds,
@@ -22,7 +21,6 @@ func All() []Check {
 		gpuECC,
 		gpuInforom,
 		gpuSlowdown,
-		persistenceMode,
 		nvidiaUVMLoaded,
 		confComputeReady,
 		gpuInjected,
@@ -58,5 +56,7 @@ func All() []Check {
 		containerToolkit,
 		cdiFiles,
 		deviceLinks,
+		persistenceMode,
+		driverBranchSupported,
 	}
 }

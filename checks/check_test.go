@@ -98,11 +98,11 @@ func checkText(t *testing.T, text string) {
 
 func TestAllIsWhole(t *testing.T) {
 	want := []string{
-		"nouveau-not-bound", "driver-loaded", "driver-branch-supported", "libcuda-injected",
+		"nouveau-not-bound", "driver-loaded", "libcuda-injected",
 		"driver-library-version", "nvml-responds",
 		"kernel-module-flavor", "gpu-present", "gpu-reachable", "gpu-recovery-action", "gpu-compute-mode", "mig-mode",
 		"gpu-drain", "gpu-row-remapping", "gpu-retired-pages", "gpu-ecc", "gpu-inforom", "gpu-slowdown",
-		"persistence-mode", "nvidia-uvm-loaded", "conf-compute-ready", "gpu-injected",
+		"nvidia-uvm-loaded", "conf-compute-ready", "gpu-injected",
 		"container-devices", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
 		"fabric-manager-running", "fabric-manager-version", "nvlsm-running", "fabric-state", "imex",
 	}
@@ -111,6 +111,7 @@ func TestAllIsWhole(t *testing.T) {
 		"secure-boot", "module-parameters", "kernel-log", "library-copies", "host-cuda-toolkit", "nvidia-smi",
 		"package-state", "package-metapackage", "package-branches", "package-origins", "package-holds",
 		"fabric-manager-package", "fabric-manager-log", "nvlink5-modules", "container-toolkit", "cdi-files", "device-links",
+		"persistence-mode", "driver-branch-supported",
 	}
 	want = append(want, doctors...)
 	var ids []string

@@ -94,7 +94,7 @@ func (f Facts) answers() string {
 	case !f.answering():
 		return "NVML answers, and not for every GPU"
 	}
-	return fmt.Sprintf("yes, for %d GPUs, with driver %s", n.Count.Value, f.driverName())
+	return fmt.Sprintf("yes, for %s, with driver %s", counted(n.Count.Value, "GPU"), f.driverName())
 }
 
 // installedByHand names what the administrator installed and not another package.

@@ -50,10 +50,7 @@ var gpuOnPCI = Check{
 }
 
 func onPCI(count, switches int, drivers map[string]int) string {
-	text := fmt.Sprintf("%d GPUs", count)
-	if count == 1 {
-		text = "1 GPU"
-	}
+	text := counted(count, "GPU")
 	if switches > 0 {
 		text += fmt.Sprintf(" and %d NVSwitches", switches)
 	}
@@ -66,4 +63,12 @@ func onPCI(count, switches int, drivers map[string]int) string {
 		}
 	}
 	return text
+}
+
+// counted is a number with its noun: 1 GPU, 2 GPUs.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
