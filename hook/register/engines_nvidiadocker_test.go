@@ -17,7 +17,7 @@ var askedTooMuchText = []string{
 // nvidiaEntry is what nvidia-ctk writes into daemon.json.
 const nvidiaEntry = `"runtimes": {"nvidia": {"path": "DIR/usr/bin/nvidia-container-runtime", "args": []}}`
 
-// nvidiaDocker is docker 20.10 with the real toolkit as its runtime nvidia.
+// nvidiaDocker is a docker with the real toolkit as its runtime nvidia.
 type nvidiaDocker struct {
 	*dockerd
 	toolkit
@@ -26,7 +26,13 @@ type nvidiaDocker struct {
 
 func newNvidiaDocker(t *testing.T, s site, mode, daemon string) *nvidiaDocker {
 	t.Helper()
-	d := newDockerd(t, s, daemon)
+	return nvidiaDockerOf(t, debianDocker(t), s, mode, "nvidia-container-runtime-hook", daemon)
+}
+
+// nvidiaDockerOf is that of a line of docker's, which knows --gpus by a program of the toolkit.
+func nvidiaDockerOf(t *testing.T, line dockerLine, s site, mode, gpus, daemon string) *nvidiaDocker {
+	t.Helper()
+	d := newDockerd(t, line, s, gpus, daemon)
 	n := &nvidiaDocker{dockerd: d, toolkit: newToolkit(t, s, d.dir, mode), host: s}
 	d.env = append(d.env, n.toolkit.env...)
 	d.restart(t)
@@ -78,6 +84,24 @@ func TestEngineNvidiaDocker(t *testing.T) {
 			{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: askedTooMuchText},
 			{row: "docker --gpus, legacy hook", bad: n.bad("--gpus=all"), says: askedTooMuchText},
 			{row: "docker --runtime=runc, legacy hook", bad: n.bad("--runtime=runc", "--gpus=all")},
+		})
+	})
+	const byDefault = "{\"data-root\": \"DIR/data\", \"cdi-spec-dirs\": [\"DIR/cdi\"], \"default-runtime\": \"nvidia\", " + nvidiaEntry + "}"
+	t.Run("29", func(t *testing.T) {
+		n := nvidiaDockerOf(t, newestDocker(t), oldHost(t, ""), "auto", "nvidia-container-runtime-hook", byDefault)
+		walk(t, n.walked("nvidia-ctk"), []way{
+			{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: askedTooMuchText},
+			{row: "docker --gpus, legacy hook", bad: n.bad("--gpus=all"), says: askedTooMuchText},
+		})
+	})
+	t.Run("29 CDI", func(t *testing.T) {
+		s := oldHost(t, "")
+		n := nvidiaDockerOf(t, newestDocker(t), s, "auto", "nvidia-cdi-hook", byDefault)
+		n.generate(t, s)
+		walk(t, n.walked("nvidia-ctk"), []way{
+			{row: "docker --runtime=nvidia", bad: n.bad("--runtime=nvidia"), says: askedTooMuchText},
+			{row: "docker --gpus, CDI", bad: n.bad("--gpus=all"), says: askedTooMuchText},
+			{row: "docker --device, CDI", bad: n.bad("--device=nvidia.com/gpu=all"), says: askedTooMuchText},
 		})
 	})
 }

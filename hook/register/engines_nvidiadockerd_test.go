@@ -11,47 +11,45 @@ import (
 	"time"
 )
 
-// dockerd is Debian's docker in folders of its own, which are below the root that register is given: NVIDIA's toolkit and
-// its driver root lie there too.
+// dockerd is a docker in folders of its own, which are below the root that register is given: NVIDIA's toolkit and its
+// driver root lie there too.
 type dockerd struct {
-	dir  string // the host's root for register too
-	env  []string
-	stop func()
+	dir     string // the host's root for register too
+	program string
+	flags   []string
+	env     []string
+	client  dockerClient
+	stop    func()
 }
 
-// dockerPrograms are looked for in the folders of Debian's packages: a newer docker beside them has another test.
-func dockerPrograms(t *testing.T) {
+// newDockerd prepares a host with our programs in DIR/local/bin. A program of NVIDIA's toolkit makes docker know --gpus:
+// its old hook, which does nothing here, or nvidia-cdi-hook, which docker only looks for.
+func newDockerd(t *testing.T, line dockerLine, s site, gpus, daemon string) *dockerd {
 	t.Helper()
-	for _, path := range []string{"/usr/sbin/dockerd", "/usr/bin/docker", "/usr/bin/containerd", "/usr/sbin/runc"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skip("docker.io is not installed")
-		}
-	}
-}
-
-// newDockerd prepares a host with our programs in DIR/local/bin. The hook of NVIDIA's toolkit, without which this
-// docker knows no --gpus, is one that does nothing.
-func newDockerd(t *testing.T, s site, daemon string) *dockerd {
-	t.Helper()
-	dockerPrograms(t)
 	dir := t.TempDir()
-	d := &dockerd{dir: dir, env: append(os.Environ(), "GPU_PREFLIGHT_ROOT="+s.root, "GPU_PREFLIGHT_CONFIG="+s.config,
-		"PATH="+dir+"/toolkit:/usr/sbin:/usr/bin:/sbin:/bin")}
-	for _, folder := range []string{"local", "toolkit", "rootfs/bin", "usr/sbin", filepath.Dir(dir)[1:]} {
+	d := &dockerd{dir: dir, program: "/usr/sbin/dockerd", client: line.client(t, dir+"/d.sock")}
+	runc, path := "/usr/sbin/runc", dir+"/toolkit:"
+	if line.programs == nil {
+		d.flags = []string{"--storage-driver=vfs"}
+	} else {
+		d.program, runc = line.programs["/usr/sbin/dockerd"], line.programs["/usr/sbin/runc"]
+		path += filepath.Dir(runc) + ":" + filepath.Dir(line.programs["/usr/bin/containerd"]) + ":"
+	}
+	d.env = append(os.Environ(), "GPU_PREFLIGHT_ROOT="+s.root, "GPU_PREFLIGHT_CONFIG="+s.config, "PATH="+path+"/usr/sbin:/usr/bin:/sbin:/bin")
+	for _, folder := range []string{"local", "toolkit", "usr/sbin", filepath.Dir(dir)[1:]} {
 		must(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 	}
 	must(t, os.Symlink("/", filepath.Join(dir, dir))) // below the root, the root's own path is the root
 	must(t, os.Rename(s.bin, dir+"/local/bin"))
-	must(t, os.WriteFile(dir+"/toolkit/nvidia-container-runtime-hook", []byte("#!/bin/sh\nexit 0\n"), 0o755))
-	copyTo(t, "/usr/sbin/runc", dir+"/usr/sbin/runc")
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		t.Skip("busybox-static is not installed")
-	}
-	copyTo(t, busybox, dir+"/rootfs/bin/busybox")
+	must(t, os.WriteFile(dir+"/toolkit/"+gpus, []byte("#!/bin/sh\nexit 0\n"), 0o755))
+	copyTo(t, runc, dir+"/usr/sbin/runc")
 	write(t, dir+"/daemon.json", strings.ReplaceAll(daemon, "DIR", dir))
 	d.start(t)
-	d.must(t, "sh", "-c", "tar -C "+dir+"/rootfs -c . | docker -H unix://"+dir+"/d.sock import - bb:import")
+	busybox, err := os.ReadFile(lookPath(t, "busybox"))
+	must(t, err)
+	if out, code := d.client.call(t, tarOf(t, "bin/busybox", busybox), "import", "-", "bb:import"); code != 0 {
+		t.Fatalf("docker import: exit %d: %s", code, out)
+	}
 	return d
 }
 
@@ -60,9 +58,10 @@ func (d *dockerd) start(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(d.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/usr/sbin/dockerd", "--config-file", d.dir+"/daemon.json", "--exec-root", d.dir+"/exec",
-		"-H", "unix://"+d.dir+"/d.sock", "--pidfile", d.dir+"/pid", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
-		"--bridge=none", "--storage-driver=vfs")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), d.program, append([]string{
+		"--config-file", d.dir + "/daemon.json", "--exec-root", d.dir + "/exec", "-H", "unix://" + d.dir + "/d.sock", "--pidfile", d.dir + "/pid",
+		"--iptables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none", "--userland-proxy=false",
+	}, d.flags...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = d.env, log, log
 	must(t, cmd.Start())
 	ended := make(chan struct{})
@@ -113,27 +112,7 @@ func (d *dockerd) config(t *testing.T) string {
 
 func (d *dockerd) docker(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	return d.run(t, "/usr/bin/docker", append([]string{"-H", "unix://" + d.dir + "/d.sock"}, args...)...)
-}
-
-func (d *dockerd) run(t *testing.T, program string, args ...string) (string, int) {
-	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
-	cmd.Env = d.env
-	out, err := cmd.CombinedOutput()
-	if err != nil && cmd.ProcessState == nil {
-		t.Fatalf("start %s: %v", program, err)
-	}
-	return string(out), cmd.ProcessState.ExitCode()
-}
-
-func (d *dockerd) must(t *testing.T, program string, args ...string) string {
-	t.Helper()
-	out, code := d.run(t, program, args...)
-	if code != 0 {
-		t.Fatalf("%s %q: exit %d: %s", program, args, code, out)
-	}
-	return out
+	return d.client.call(t, nil, args...)
 }
 
 func (d *dockerd) restart(t *testing.T) {
