@@ -50,24 +50,28 @@ var gpuOnPCI = Check{
 }
 
 func onPCI(count, switches int, drivers map[string]int) string {
-	text := counted(count, "GPU")
+	seen := counted(count, "GPU")
 	if switches > 0 {
-		text += fmt.Sprintf(" and %d NVSwitches", switches)
+		seen += " and " + counted(switches, "NVSwitch")
 	}
-	text += " on the PCI bus"
+	words := []string{seen + " on the PCI bus"}
 	for _, name := range []string{"nvidia", "nouveau", "nova", "vfio-pci", ""} {
 		if n := drivers[name]; n > 0 && name == "" {
-			text += fmt.Sprintf(", %d held by no driver", n)
+			words = append(words, fmt.Sprintf("%d held by no driver", n))
 		} else if n > 0 {
-			text += fmt.Sprintf(", %d held by %s", n, name)
+			words = append(words, fmt.Sprintf("%d held by %s", n, name))
 		}
 	}
-	return text
+	return strings.Join(words, ", ")
 }
 
-// counted is a number with its noun: 1 GPU, 2 GPUs.
+// counted is a number with its noun: 1 GPU, 2 GPUs, 4 NVSwitches.
 func counted(n int, noun string) string {
-	if n != 1 {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "ch"):
+		noun += "es"
+	default:
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)
