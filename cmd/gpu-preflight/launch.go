@@ -1,13 +1,8 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -32,10 +27,16 @@ func readLaunch(c *cli.Context, p hook.Policy) (launch checks.Launch, unjudged h
 	if c.IsSet("route") && !slices.Contains([]oci.Route{oci.RouteCDI, oci.RouteJITCDI, oci.RouteLegacy, oci.RouteCSV}, route) {
 		return launch, unjudged, wrongUsage(c, "--route %q: the routes are cdi, jit-cdi, legacy and csv", route)
 	}
+	from, err := findContents(c)
+	if err != nil {
+		return launch, unjudged, err
+	}
+	defer from.close()
 	if c.IsSet("bundle") {
 		launch, err = bundledLaunch(c, p, env)
 	} else {
-		launch = assumedLaunch(route, env)
+		from.container.Env = append(from.container.Env, env...)
+		launch = assumedLaunch(route, from.container)
 	}
 	if err != nil {
 		return launch, unjudged, err
@@ -47,7 +48,7 @@ func readLaunch(c *cli.Context, p hook.Policy) (launch checks.Launch, unjudged h
 		return launch, unjudged, err
 	}
 	if unjudged = notJudged(launch, p); unjudged.Verdict == "" {
-		err = lookIntoRootfs(c, p, &launch)
+		err = from.look(c, p, &launch)
 	}
 	return launch, unjudged, err
 }
@@ -73,19 +74,19 @@ func bundledLaunch(c *cli.Context, p hook.Policy, env []string) (checks.Launch, 
 	return checks.Launch{Container: container, GPUs: request, Needs: image.FromContainer(container)}, nil
 }
 
-// assumedLaunch is a launch that gets GPUs by a route, as config.json would show it, so that the same rules read
-// it. It has no device nodes of its own to look at, and so no container.
-func assumedLaunch(route oci.Route, env []string) checks.Launch {
-	container := &oci.Container{Env: env}
+// assumedLaunch is a launch of a program that gets GPUs by a route, as config.json would show it, so that the same rules
+// read it. It has no device nodes of its own to look at, and so no container.
+func assumedLaunch(route oci.Route, program oci.Container) checks.Launch {
+	container := program
 	if route == oci.RouteLegacy {
-		container.Env = append(slices.Clip(env), "NVIDIA_VISIBLE_DEVICES=all")
+		container.Env = append(slices.Clip(program.Env), "NVIDIA_VISIBLE_DEVICES=all")
 		container.Hooks.Prestart = []specs.Hook{{Path: "/usr/bin/nvidia-container-runtime-hook"}}
 	} else {
 		container.Hooks.CreateContainer = []specs.Hook{{Path: "/usr/bin/nvidia-cdi-hook"}}
 	}
-	request := oci.FindGPUs(container, oci.Host{})
+	request := oci.FindGPUs(&container, oci.Host{})
 	request.All, request.DriverRoot = true, ""
-	return checks.Launch{GPUs: request, Needs: image.FromContainer(&oci.Container{Env: env})}
+	return checks.Launch{GPUs: request, Needs: image.FromContainer(&program)}
 }
 
 // askFor puts --gpus in the place of what the launch asks for.
@@ -125,30 +126,4 @@ func notJudged(launch checks.Launch, p hook.Policy) hook.Verdict {
 		}
 	}
 	return v
-}
-
-// lookIntoRootfs looks for compatibility libraries and for what the software was built with: below --rootfs, else below the bundle's root.
-func lookIntoRootfs(c *cli.Context, p hook.Policy, launch *checks.Launch) error {
-	rootfs, program := c.String("rootfs"), image.ProgramOf(&oci.Container{Env: c.StringSlice("env")})
-	if launch.Container != nil {
-		program = image.ProgramOf(launch.Container)
-	}
-	if c.IsSet("rootfs") {
-		if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
-			return fmt.Errorf("rootfs %q: there is no such folder", rootfs)
-		}
-	} else if launch.Container != nil {
-		rootfs = launch.Container.Root
-	}
-	if rootfs == "" {
-		return nil
-	}
-	full, err := filepath.Abs(rootfs) // the reader starts in /
-	if err != nil {
-		return fmt.Errorf("rootfs %q: %w", rootfs, err)
-	}
-	ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
-	defer cancel()
-	launch.Needs = launch.Needs.With(hook.LookIntoRootfs(ctx, full, program, runDir))
-	return nil
 }

@@ -97,7 +97,7 @@ func bundleTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
 		return plan.Target{}, err
 	}
 	launch := checks.Launch{Container: container, Needs: image.FromContainer(container)}
-	if err = lookIntoRootfs(c, p, &launch); err != nil {
+	if err = (contents{}).look(c, p, &launch); err != nil {
 		return plan.Target{}, err
 	}
 	v, ok := checks.ImageCUDA(launch.Needs)

@@ -50,7 +50,7 @@ func (s story) judge(ctx context.Context, p hook.Policy) (judged, error) {
 	if err != nil {
 		return judged{}, err
 	}
-	launch := assumedLaunch(s.Route, s.Env)
+	launch := assumedLaunch(s.Route, oci.Container{Env: s.Env})
 	launch.Needs.Compat = s.Image
 	return judge(ctx, &hook.Timeline{Entries: entries}, launch, p), nil
 }

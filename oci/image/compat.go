@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
-
-	"gpu-preflight/oci"
 )
 
 const (
@@ -69,7 +66,7 @@ type compatLine struct {
 }
 
 // readCompat tells of each folder as it goes, so that a deadline keeps what was read; it ends when tell fails.
-func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
+func readCompat(root Files, more []string, tell func(compatLine) error) {
 	folders, err := compatFolders(root, more)
 	if err != nil && tell(compatLine{Folder: "/usr/local", Error: err.Error()}) != nil {
 		return
@@ -77,15 +74,15 @@ func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
 	if len(more) >= maxFolders && tell(compatLine{Error: fmt.Sprintf("the environment names %d folders or more", maxFolders)}) != nil {
 		return
 	}
-	var seen []fs.FileInfo
+	var seen []string
 	for _, folder := range folders {
 		if len(seen) == maxFolders {
 			_ = tell(compatLine{Error: fmt.Sprintf("more than %d folders", maxFolders)})
 			break
 		}
-		line, info := lookIntoFolder(root, folder, seen)
-		if info != nil {
-			seen = append(seen, info)
+		line, real := lookIntoFolder(root, folder, seen)
+		if real != "" {
+			seen = append(seen, real)
 		} else if line.Error == "" {
 			continue // absent, or the same folder under another name
 		}
@@ -97,7 +94,7 @@ func readCompat(root *oci.Rootfs, more []string, tell func(compatLine) error) {
 }
 
 // compatFolders lists the folders to look into; with an error those below /usr/local are not complete.
-func compatFolders(root *oci.Rootfs, more []string) ([]string, error) {
+func compatFolders(root Files, more []string) ([]string, error) {
 	names, err := root.ReadDir("/usr/local", maxLocal)
 	if absent(err) {
 		err = notMounted(root)
@@ -119,7 +116,7 @@ func compatFolders(root *oci.Rootfs, more []string) ([]string, error) {
 }
 
 // notMounted is an error for an empty root folder: no container runs from one, so that it shows nothing of the image.
-func notMounted(root *oci.Rootfs) error {
+func notMounted(root Files) error {
 	names, err := root.ReadDir("/", maxFolder)
 	if err == nil && len(names) == 0 {
 		return errors.New("the root file system is empty: it is not mounted")
@@ -131,16 +128,19 @@ func withLibraries(folder string) []string {
 	return []string{folder, folder + "/lib", folder + "/lib.real"}
 }
 
-// lookIntoFolder returns no info for a folder that is absent or already seen (/usr/local/cuda is a link to
+// lookIntoFolder returns no real path for a folder that is absent or already seen (/usr/local/cuda is a link to
 // /usr/local/cuda-12.4).
-func lookIntoFolder(root *oci.Rootfs, folder string, seen []fs.FileInfo) (compatLine, fs.FileInfo) {
-	line := compatLine{Folder: folder}
+func lookIntoFolder(root Files, folder string, seen []string) (line compatLine, real string) {
+	line.Folder = folder
 	info, err := root.Stat(folder)
 	if absent(err) || err == nil && !info.IsDir() {
-		return line, nil
+		return line, ""
 	}
-	if err == nil && slices.ContainsFunc(seen, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
-		return line, nil
+	if err == nil {
+		real, err = root.Real(folder)
+	}
+	if err == nil && slices.Contains(seen, real) {
+		return line, ""
 	}
 	var names []string
 	if err == nil {
@@ -150,12 +150,12 @@ func lookIntoFolder(root *oci.Rootfs, folder string, seen []fs.FileInfo) (compat
 		line.Error = err.Error()
 	}
 	line.Libraries = libcudas(root, folder, names)
-	return line, info
+	return line, real
 }
 
 // libcudas keeps the files named libcuda.so.<version>. libcuda.so.1 and libcuda.so are links to one of these; they
 // count only where there is none, as a library of unknown version.
-func libcudas(root *oci.Rootfs, folder string, names []string) []CompatLibrary {
+func libcudas(root Files, folder string, names []string) []CompatLibrary {
 	slices.Sort(names)
 	var versioned, links []CompatLibrary
 	for _, name := range names {

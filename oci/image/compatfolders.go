@@ -3,8 +3,6 @@ package image
 import (
 	"path"
 	"strings"
-
-	"gpu-preflight/oci"
 )
 
 // Bounds of the loader's configuration that is read.
@@ -19,7 +17,7 @@ var systemFolders = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linu
 
 // loaderFolders are the folders that an image names in /etc/ld.so.conf.d: some put their compatibility libraries
 // there. What cannot be read is an error beside what was.
-func loaderFolders(root *oci.Rootfs) (folders []string, err error) {
+func loaderFolders(root Files) (folders []string, err error) {
 	const dir = "/etc/ld.so.conf.d"
 	names, err := root.ReadDir(dir, maxLoaderFiles)
 	if absent(err) {
@@ -54,7 +52,7 @@ func isSystemFolder(folder string) bool {
 
 // ownLibcuda is the libcuda that an image has installed like a driver: it may serve as a compatibility library, of a
 // version that is not looked for. The host's own, mounted over it at an earlier start, leaves empty files.
-func ownLibcuda(root *oci.Rootfs) (found []CompatLibrary) {
+func ownLibcuda(root Files) (found []CompatLibrary) {
 	for _, folder := range systemFolders {
 		file := folder + "/libcuda.so.1"
 		if info, err := root.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() > 0 {

@@ -3,13 +3,25 @@ package image
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 )
 
 // Look is what a look into a root file system brought.
 type Look struct {
 	Compat Compat
 	Found
+}
+
+// LookInto looks into files that cannot hang; those that can are for ChildMain.
+func LookInto(files Files, p Program) Look {
+	var fold compatFold
+	readCompat(files, CompatFolders(p.Env), func(line compatLine) error {
+		fold.add(line)
+		return nil
+	})
+	return Look{fold.result(), FindEvidence(files, p)}
 }
 
 // lookLine is what the child prints.
@@ -43,4 +55,20 @@ func (r Requirements) With(look Look) Requirements {
 	r.Compat = look.Compat
 	r.Evidence = append(slices.Clip(r.Evidence), look.Evidence...)
 	return r
+}
+
+// MaxFile bounds every file that a look reads, in bytes.
+const MaxFile = 64 << 10
+
+// Reads tells whether a look may read a file of that path whole. Of programs it reads the first line alone: that of a
+// script names its interpreter.
+func Reads(file string) bool {
+	name := path.Base(file)
+	if path.Base(path.Dir(file)) == "ld.so.conf.d" && strings.HasSuffix(name, ".conf") {
+		return true
+	}
+	if slices.ContainsFunc(told, func(f framework) bool { return path.Base(f.file) == name }) {
+		return true
+	}
+	return slices.Contains([]string{"pyvenv.cfg", "version.json", "version.txt"}, name)
 }

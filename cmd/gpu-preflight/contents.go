@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gpu-preflight/checks"
+	"gpu-preflight/hook"
+	"gpu-preflight/oci"
+	"gpu-preflight/oci/image"
+	"gpu-preflight/oci/image/remote"
+)
+
+// contents is what a launch is of: an image, an unpacked one, or nothing that is known. That of a bundle is in its
+// config.json.
+type contents struct {
+	container oci.Container // what it starts, and its environment
+	image     *remote.Image
+	rootfs    string
+}
+
+// findContents reads what there is of a container's configuration beside a bundle.
+func findContents(c *cli.Context) (contents, error) {
+	switch {
+	case !c.IsSet("image") && (c.IsSet("deep") || c.IsSet("platform")):
+		return contents{}, wrongUsage(c, "--deep and --platform go with --image")
+	case c.IsSet("image") && (c.IsSet("bundle") || c.IsSet("rootfs")):
+		return contents{}, wrongUsage(c, "--image excludes --bundle and --rootfs")
+	case c.IsSet("image"):
+		found, err := remote.Open(c.Context, c.String("image"), c.String("platform"))
+		if err != nil {
+			return contents{}, err
+		}
+		return contents{container: *found.Container(), image: found}, nil
+	case c.IsSet("rootfs"):
+		rootfs := c.String("rootfs")
+		if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
+			return contents{}, fmt.Errorf("rootfs %q: there is no such folder", rootfs)
+		}
+		return contents{rootfs: rootfs}, nil
+	}
+	return contents{}, nil
+}
+
+func (from contents) close() {
+	if from.image != nil {
+		from.image.Close()
+	}
+}
+
+// look looks for compatibility libraries and for what the software was built with: in the layers of the image, below
+// --rootfs, else below the bundle's root.
+func (from contents) look(c *cli.Context, p hook.Policy, launch *checks.Launch) error {
+	program := image.ProgramOf(&from.container)
+	if launch.Container != nil {
+		program = image.ProgramOf(launch.Container)
+		if from.rootfs == "" {
+			from.rootfs = launch.Container.Root
+		}
+	}
+	switch {
+	case from.image != nil && c.Bool("deep"):
+		bar := newBar(c)
+		defer bar.end()
+		look, err := from.image.Look(program, bar.show)
+		if err != nil {
+			return err
+		}
+		launch.Needs = launch.Needs.With(look)
+	case from.rootfs != "":
+		full, err := filepath.Abs(from.rootfs) // the reader starts in /
+		if err != nil {
+			return fmt.Errorf("rootfs %q: %w", from.rootfs, err)
+		}
+		ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
+		defer cancel()
+		launch.Needs = launch.Needs.With(hook.LookIntoRootfs(ctx, full, program, runDir))
+	}
+	return nil
+}
