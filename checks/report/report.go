@@ -47,11 +47,25 @@ type Container struct {
 	CUDAVersion  string   `json:"cuda_version,omitempty"` // CUDA_VERSION
 	Requirements []string `json:"requirements,omitempty"` // NVIDIA_REQUIRE_CUDA=cuda>=12.4
 	Disabled     bool     `json:"disable_require,omitempty"`
+
+	Evidence     []Evidence `json:"evidence,omitempty"`     // signs of the CUDA that its software was built for
+	Unread       []string   `json:"unread,omitempty"`       // what was looked for in the image and could not be read
+	Disagreement string     `json:"disagreement,omitempty"` // declaration and certain evidence differ, in words
+}
+
+// Evidence is one sign of the CUDA that an image's software was built for.
+type Evidence struct {
+	Kind    string `json:"kind"`
+	Version string `json:"version"`
+	Path    string `json:"path,omitempty"`
+	Certain bool   `json:"certain"`
+	Stack   string `json:"stack,omitempty"`
 }
 
 // IsZero tells whether no container was judged.
 func (c Container) IsZero() bool {
-	return c.ID == "" && c.Image == "" && c.Route == "" && c.CUDAVersion == "" && !c.Disabled && len(c.GPUs)+len(c.Requirements) == 0
+	return c.ID == "" && c.Image == "" && c.Route == "" && c.CUDAVersion == "" && !c.Disabled && c.Disagreement == "" &&
+		len(c.GPUs)+len(c.Requirements)+len(c.Evidence)+len(c.Unread) == 0
 }
 
 // JSON writes the report as one indented object.

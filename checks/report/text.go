@@ -16,6 +16,7 @@ func Text(w io.Writer, r Report, s Style) error {
 	var b bytes.Buffer
 	summary(&b, s, "host", r.Host.words())
 	summary(&b, s, "container", r.Container.words())
+	summary(&b, s, "note", labelled("", r.Container.Disagreement))
 	if len(r.Results) > 0 {
 		if b.Len() > 0 {
 			b.WriteByte('\n')

@@ -85,6 +85,7 @@ func checkPolicy(c *cli.Context) (hook.Policy, error) {
 
 // judged is a judgement, as check and demo print it.
 type judged struct {
+	image   string // as --image names it
 	launch  checks.Launch
 	facts   host.Facts
 	verdict hook.Verdict
@@ -93,5 +94,5 @@ type judged struct {
 
 func judge(ctx context.Context, world hook.World, launch checks.Launch, p hook.Policy) judged {
 	facts, verdict, waited := hook.Settle(ctx, world, launch, p)
-	return judged{launch, facts, verdict, waited}
+	return judged{launch: launch, facts: facts, verdict: verdict, waited: waited}
 }

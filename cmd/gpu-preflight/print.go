@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gpu-preflight/checks"
 	"gpu-preflight/checks/host"
 	"gpu-preflight/checks/report"
 	"gpu-preflight/hook"
@@ -13,6 +14,7 @@ import (
 
 // answer prints the judgement; a refusal is the exit code's matter.
 func (j judged) answer(c *cli.Context, form string) error {
+	j.image = c.String("image")
 	r := j.report()
 	r.Host.Root = rootFlag(c)
 	err := report.Write(c.App.Writer, form, c.Command.Name, r, report.Style{Color: color(c), Verbose: c.Bool("verbose")})
@@ -73,7 +75,13 @@ func gpuShown(g host.GPU) string {
 
 func (j judged) container() report.Container {
 	request, needs := j.launch.GPUs, j.launch.Needs
-	c := report.Container{CUDAVersion: needs.CUDAVersion, Disabled: needs.Disabled}
+	c := report.Container{
+		Image: j.image, CUDAVersion: needs.CUDAVersion, Disabled: needs.Disabled,
+		Unread: needs.Unread, Disagreement: checks.Disagreement(needs),
+	}
+	for _, e := range needs.Evidence {
+		c.Evidence = append(c.Evidence, report.Evidence(e))
+	}
 	if request.GPU {
 		c.Route, c.GPUs = string(request.Route), hook.RequestNames(request)
 	}

@@ -54,6 +54,7 @@ func FoldLook(lines [][]byte) Look {
 func (r Requirements) With(look Look) Requirements {
 	r.Compat = look.Compat
 	r.Evidence = append(slices.Clip(r.Evidence), look.Evidence...)
+	r.Unread = append(slices.Clip(r.Unread), look.Unread...)
 	return r
 }
 

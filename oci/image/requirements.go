@@ -12,6 +12,7 @@ type Requirements struct {
 	Declared
 	Compat   Compat     `json:"compat"`
 	Evidence []Evidence `json:"evidence,omitempty"`
+	Unread   []string   `json:"unread,omitempty"` // where evidence was looked for in vain, each with why
 }
 
 // Evidence is one sign of the CUDA version that an image's software was built for.
