@@ -64,7 +64,7 @@ func readArchive(file string) (*archive, error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			return a, nil
-		case errors.Is(err, tar.ErrHeader):
+		case errors.Is(err, tar.ErrHeader), err != nil && len(a.members) == 0:
 			return nil, errors.New("it is no tar file as docker save writes it (if it is compressed, unpack it first)")
 		case err != nil:
 			return nil, err

@@ -73,8 +73,9 @@ func Open(ctx context.Context, reference, platform string) (*Image, error) {
 		err = fmt.Errorf("it is for %.40q, and only for that", found.config.OS+"/"+found.config.Architecture)
 	}
 	if err != nil {
+		err = fmt.Errorf("image %s: %w", reference, w.err(err))
 		w.stop()
-		return nil, fmt.Errorf("image %s: %w", reference, w.err(err))
+		return nil, err
 	}
 	found.name, found.watch = reference, w
 	return found, nil

@@ -16,8 +16,8 @@ import (
 const (
 	stall      = time.Minute // without a byte for so long, the place is given up
 	maxWindow  = 128 << 20   // bytes of memory that a zstd stream may ask for: zstd's own limit is as high
-	bombSize   = 1 << 30     // a layer that expands to more bytes than this,
-	bombFactor = 200         // and to so many times its own size, is no image's (files of zeros reach it, programs never)
+	bombSize   = 256 << 20   // a layer that expands to more bytes than this,
+	bombFactor = 500         // and to so many times its own size, is no image's (files of zeros reach it, programs never)
 )
 
 // watch ends a context when nothing moves.
