@@ -42,7 +42,15 @@ func documents(t *testing.T) map[string][]byte {
 	if err := report.JSON(&b, rep); err != nil {
 		t.Fatal(err)
 	}
-	out := map[string][]byte{"report": b.Bytes()}
+	out := map[string][]byte{"report": bytes.Clone(b.Bytes())}
+	var fleet report.Fleet
+	fill(reflect.ValueOf(&fleet).Elem(), "")
+	fleet.Hosts[0].Verdict = "refuse"
+	b.Reset()
+	if err := report.FleetJSON(&b, fleet); err != nil {
+		t.Fatal(err)
+	}
+	out["fleet"] = b.Bytes()
 	var status register.Status
 	fill(reflect.ValueOf(&status).Elem(), "")
 	status.Schema, status.Paths[0].State, status.Engines[0].State = register.StatusSchema, register.Judged, register.Registered
@@ -124,7 +132,7 @@ func TestGolden(t *testing.T) {
 func TestReadAgain(t *testing.T) {
 	documents := documents(t)
 	for name, v := range map[string]any{
-		"facts": &hostfacts.Facts{}, "record": &record.Record{}, "report": &report.Report{}, "explain": &explain.Answer{}, "plan": &plan.Plan{},
+		"facts": &hostfacts.Facts{}, "record": &record.Record{}, "report": &report.Report{}, "explain": &explain.Answer{}, "plan": &plan.Plan{}, "fleet": &report.Fleet{},
 	} {
 		decoder := json.NewDecoder(bytes.NewReader(documents[name]))
 		decoder.DisallowUnknownFields()
@@ -158,6 +166,10 @@ func TestDocumented(t *testing.T) {
 		}
 		if name == "record" { // its results are those of a report
 			delete(tree.(map[string]any), "results")
+		}
+		if name == "fleet" { // container and host are those of a report
+			delete(tree.(map[string]any), "container")
+			delete(tree.(map[string]any)["hosts"].([]any)[0].(map[string]any), "host")
 		}
 		for _, key := range keys(tree, nil) {
 			if !strings.Contains(section, "`"+key+"`") {

@@ -17,6 +17,7 @@ func Text(w io.Writer, r Report, s Style) error {
 	summary(&b, s, "host", r.Host.words())
 	summary(&b, s, "container", r.Container.words())
 	summary(&b, s, "note", labelled("", r.Container.Disagreement))
+	summary(&b, s, "unread", r.Container.Unread)
 	if len(r.Results) > 0 {
 		if b.Len() > 0 {
 			b.WriteByte('\n')

@@ -206,8 +206,10 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 func TestWriteErrors(t *testing.T) {
 	for name, err := range map[string]error{
-		"Text": report.Text(full{}, report.Report{}, report.Style{}),
-		"JSON": report.JSON(full{}, report.Report{}),
+		"Text":      report.Text(full{}, report.Report{}, report.Style{}),
+		"JSON":      report.JSON(full{}, report.Report{}),
+		"FleetText": report.FleetText(full{}, report.Fleet{}, report.Style{}),
+		"FleetJSON": report.FleetJSON(full{}, report.Fleet{}),
 	} {
 		if err == nil || !strings.HasPrefix(err.Error(), "write re") {
 			t.Errorf("%s on a full disk: %v", name, err)

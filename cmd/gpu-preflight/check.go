@@ -22,6 +22,7 @@ func checkCommand() *cli.Command {
 			"gpu-preflight check --env 'NVIDIA_REQUIRE_CUDA=cuda>=13.0'",
 			"gpu-preflight check --assume driver=535.183.06,arch=8.9,brand=GeForce --env CUDA_VERSION=13.0.1",
 			"gpu-preflight check --image pytorch/pytorch:latest --deep",
+			"gpu-preflight check --facts ./hosts --image oci:./image:latest  # which of these hosts can run it?",
 			"gpu-preflight facts > host.json; gpu-preflight check --facts host.json --rootfs ./rootfs"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Usage: "the OCI bundle in `DIR`"},
@@ -30,7 +31,7 @@ func checkCommand() *cli.Command {
 			&cli.BoolFlag{Name: "deep", Usage: "with --image: read the layers too, as a stream; nothing is written"},
 			&cli.StringFlag{Name: "platform", Usage: "with --image: the image for `OS/ARCH[/VARIANT]` (default: Linux on this machine's processor)"},
 			&cli.StringSliceFlag{Name: "env", Usage: "the container's environment has `KEY=VALUE`, whatever image and bundle say (repeatable)"},
-			&cli.StringFlag{Name: "facts", Usage: "judge the host whose facts are in `FILE`"},
+			&cli.StringSliceFlag{Name: "facts", Usage: "judge the host whose facts are in `FILE` (repeatable, or a folder of such files: one row a host)"},
 			&cli.StringFlag{Name: "assume", Usage: "judge a healthy host with these `FACTS`: driver, cuda, arch, brand, gpus; key= leaves one open"},
 			&cli.StringFlag{Name: "route", Usage: "how the GPUs come in: `cdi`, jit-cdi, legacy or csv (default: what config.json shows, else cdi)"},
 			&cli.StringFlag{Name: "gpus", Usage: "the GPUs asked for: `all`, or indexes and UUIDs with commas between (default: what config.json shows, else all)"},
@@ -48,9 +49,16 @@ func checkAction(c *cli.Context, form string) error {
 	if err != nil {
 		return err
 	}
+	files, fleet, err := factsFiles(c)
+	if err != nil {
+		return err
+	}
 	launch, unjudged, err := readLaunch(c, p)
 	if err != nil {
 		return err
+	}
+	if fleet {
+		return fleetAction(c, files, launch, unjudged, p, form)
 	}
 	world, err := readWorld(c, p, launch)
 	if err != nil {

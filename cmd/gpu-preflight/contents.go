@@ -22,6 +22,7 @@ type contents struct {
 	container oci.Container // what it starts, and its environment
 	image     *remote.Image
 	rootfs    string
+	unread    []string // what decides about the environment and was not followed
 }
 
 // findContents reads what there is of a container's configuration beside a bundle.
@@ -42,9 +43,23 @@ func findContents(c *cli.Context) (contents, error) {
 		if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
 			return contents{}, fmt.Errorf("rootfs %q: there is no such folder", rootfs)
 		}
-		return contents{rootfs: rootfs}, nil
+		if c.IsSet("bundle") { // whose config.json has the environment
+			return contents{rootfs: rootfs}, nil
+		}
+		carried, err := readCarried(rootfs)
+		return contents{rootfs: rootfs, container: oci.Container{Env: carried.Env}, unread: carried.Unsure}, err
 	}
 	return contents{}, nil
+}
+
+// readCarried reads what an unpacked image carries of its environment.
+func readCarried(folder string) (image.Carried, error) {
+	rootfs, err := oci.OpenRootfs(folder)
+	if err != nil {
+		return image.Carried{}, err
+	}
+	defer func() { _ = rootfs.Close() }()
+	return image.CarriedBy(rootfs), nil
 }
 
 func (from contents) close() {
@@ -56,6 +71,7 @@ func (from contents) close() {
 // look looks for compatibility libraries and for what the software was built with: in the layers of the image, below
 // --rootfs, else below the bundle's root.
 func (from contents) look(c *cli.Context, p hook.Policy, launch *checks.Launch) error {
+	launch.Needs.Unread = append(launch.Needs.Unread, from.unread...)
 	program := image.ProgramOf(&from.container)
 	if launch.Container != nil {
 		program = image.ProgramOf(launch.Container)

@@ -14,12 +14,12 @@ import (
 
 // readWorld is the host that a launch is judged for: a facts file, an assumed one, or this one.
 func readWorld(c *cli.Context, p hook.Policy, launch checks.Launch) (hook.World, error) {
-	file, spec := c.String("facts"), c.String("assume")
+	spec := c.String("assume")
 	switch {
 	case c.IsSet("facts") && c.IsSet("assume"):
 		return nil, wrongUsage(c, "--facts and --assume exclude each other")
 	case c.IsSet("facts"):
-		entries, err := host.ReadFacts(file)
+		entries, err := host.ReadFacts(c.StringSlice("facts")[0])
 		return &hook.Timeline{Entries: entries}, err
 	case c.IsSet("assume"):
 		facts, err := host.Assume(spec)
