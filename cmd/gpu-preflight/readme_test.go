@@ -63,6 +63,10 @@ func newSandbox(t *testing.T) sandbox {
 	if err := os.CopyFS(filepath.Join(s.dir, "deploy"), os.DirFS(filepath.Join(fixture.Root(), "deploy"))); err != nil {
 		t.Fatal(err)
 	}
+	builtImage{layers: []layerFiles{pythonBase}}.write(t, filepath.Join(s.dir, "image"))
+	for _, name := range []string{"a", "b"} {
+		putFile(t, filepath.Join(s.dir, "hosts", name+".json"), "{}")
+	}
 	t.Setenv("STORY_CONFIG", config)
 	for _, program := range []string{"usr/bin/dockerd", "usr/sbin/runc", "usr/local/bin/gpu-preflight-hook"} {
 		putFile(t, filepath.Join(s.host, program), "")
