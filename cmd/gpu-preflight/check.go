@@ -24,12 +24,9 @@ func checkCommand() *cli.Command {
 			"gpu-preflight check --image pytorch/pytorch:latest --deep",
 			"gpu-preflight check --facts ./hosts --image oci:./image:latest  # which of these hosts can run it?",
 			"gpu-preflight facts > host.json; gpu-preflight check --facts host.json --rootfs ./rootfs"),
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "bundle", Usage: "the OCI bundle in `DIR`"},
 			&cli.StringFlag{Name: "rootfs", Usage: "look into the unpacked image in `DIR`: a chroot, a sandbox of Apptainer, a container of enroot"},
-			&cli.StringFlag{Name: "image", Usage: "judge the image `REF` of a registry, oci:DIR[:TAG] or docker-archive:FILE[:NAME] by its configuration"},
-			&cli.BoolFlag{Name: "deep", Usage: "with --image: read the layers too, as a stream; nothing is written"},
-			&cli.StringFlag{Name: "platform", Usage: "with --image: the image for `OS/ARCH[/VARIANT]` (default: Linux on this machine's processor)"},
 			&cli.StringSliceFlag{Name: "env", Usage: "the container's environment has `KEY=VALUE`, whatever image and bundle say (repeatable)"},
 			&cli.StringSliceFlag{Name: "facts", Usage: "judge the host whose facts are in `FILE` (repeatable, or a folder of such files: one row a host)"},
 			&cli.StringFlag{Name: "assume", Usage: "judge a healthy host with these `FACTS`: driver, cuda, arch, brand, gpus; key= leaves one open"},
@@ -39,7 +36,7 @@ func checkCommand() *cli.Command {
 			&cli.StringFlag{Name: "mode", Usage: "instead of the policy's: `enforce`, warn or off"},
 			&cli.BoolFlag{Name: "verbose", Usage: "print every check, not only what was found"},
 			reportFlag(),
-		},
+		}, imageFlags()...),
 		Action: reporting(checkAction),
 	}
 }

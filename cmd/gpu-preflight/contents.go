@@ -25,6 +25,14 @@ type contents struct {
 	unread    []string // what decides about the environment and was not followed
 }
 
+func imageFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "image", Usage: "judge the image `REF` of a registry, oci:DIR[:TAG] or docker-archive:FILE[:NAME] by its configuration"},
+		&cli.BoolFlag{Name: "deep", Usage: "with --image: read the layers too, as a stream; nothing is written"},
+		&cli.StringFlag{Name: "platform", Usage: "with --image: the image for `OS/ARCH[/VARIANT]` (default: Linux on this machine's processor)"},
+	}
+}
+
 // findContents reads what there is of a container's configuration beside a bundle.
 func findContents(c *cli.Context) (contents, error) {
 	switch {

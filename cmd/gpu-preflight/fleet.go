@@ -72,6 +72,9 @@ func fleetAction(c *cli.Context, files []string, launch checks.Launch, unjudged 
 	if c.IsSet("assume") {
 		return wrongUsage(c, "--facts and --assume exclude each other")
 	}
+	if form != "text" && form != "json" {
+		return wrongUsage(c, "--format %s is for one host", form)
+	}
 	fleet := judgeFleet(c, files, judged{image: c.String("image"), launch: launch, verdict: unjudged}, p)
 	var err error
 	if form == "json" {

@@ -26,13 +26,14 @@ func planCommand() *cli.Command {
 			"gpu-preflight plan --cuda 12.8",
 			"gpu-preflight plan --driver 580",
 			"gpu-preflight plan --bundle ./bundle",
+			"gpu-preflight plan --image pytorch/pytorch:latest --deep",
 			"gpu-preflight facts > host.json; gpu-preflight plan --cuda 13.0 --facts host.json"),
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "cuda", Usage: "the host has to serve CUDA `VERSION`"},
 			&cli.StringFlag{Name: "driver", Usage: "the host has to get a driver of `BRANCH`: 580"},
 			&cli.StringFlag{Name: "bundle", Usage: "the host has to serve the CUDA that the OCI bundle in `DIR` asks for"},
 			&cli.StringFlag{Name: "facts", Usage: "plan for the host whose facts are in `FILE`"},
-		},
+		}, imageFlags()...),
 		Action: planAction,
 	}
 }
@@ -68,9 +69,9 @@ func planAction(c *cli.Context) error {
 
 // planTarget is what exactly one of the flags asks for.
 func planTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
-	given := slices.DeleteFunc([]string{"cuda", "driver", "bundle"}, func(flag string) bool { return !c.IsSet(flag) })
+	given := slices.DeleteFunc([]string{"cuda", "driver", "bundle", "image"}, func(flag string) bool { return !c.IsSet(flag) })
 	if len(given) != 1 {
-		return plan.Target{}, wrongUsage(c, "exactly one of --cuda, --driver and --bundle says what for")
+		return plan.Target{}, wrongUsage(c, "exactly one of --cuda, --driver, --bundle and --image says what for")
 	}
 	switch given[0] {
 	case "cuda":
@@ -85,6 +86,8 @@ func planTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
 			return plan.Target{}, wrongUsage(c, "--driver %q is no driver branch that is known, such as 580", c.String("driver"))
 		}
 		return plan.Target{Branch: branch}, nil
+	case "image":
+		return imageTarget(c, p)
 	}
 	return bundleTarget(c, p)
 }
@@ -100,11 +103,29 @@ func bundleTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
 	if err = (contents{}).look(c, p, &launch); err != nil {
 		return plan.Target{}, err
 	}
+	return neededBy(launch, "bundle "+dir, dir)
+}
+
+// imageTarget is the CUDA that an image needs, by its configuration, and with --deep by its files.
+func imageTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
+	from, err := findContents(c)
+	if err != nil {
+		return plan.Target{}, err
+	}
+	defer from.close()
+	launch := checks.Launch{Needs: image.FromContainer(&from.container)}
+	if err = from.look(c, p, &launch); err != nil {
+		return plan.Target{}, err
+	}
+	return neededBy(launch, "image "+c.String("image"), c.String("image"))
+}
+
+func neededBy(launch checks.Launch, of, name string) (plan.Target, error) {
 	v, ok := checks.ImageCUDA(launch.Needs)
 	if !ok {
-		return plan.Target{}, fmt.Errorf("bundle %s: %w", dir, errNoCUDA)
+		return plan.Target{}, fmt.Errorf("%s: %w", of, errNoCUDA)
 	}
-	return plan.Target{CUDA: v, From: "the image of " + dir}, nil
+	return plan.Target{CUDA: v, From: "the image of " + name}, nil
 }
 
 var errNoCUDA = errors.New("neither its environment (CUDA_VERSION, NVIDIA_REQUIRE_CUDA) nor its files tell which CUDA it needs")
