@@ -47,17 +47,21 @@ func findContents(c *cli.Context) (contents, error) {
 		}
 		return contents{container: *found.Container(), image: found}, nil
 	case c.IsSet("rootfs"):
-		rootfs := c.String("rootfs")
-		if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
-			return contents{}, fmt.Errorf("rootfs %q: there is no such folder", rootfs)
-		}
-		if c.IsSet("bundle") { // whose config.json has the environment
-			return contents{rootfs: rootfs}, nil
-		}
-		carried, err := readCarried(rootfs)
-		return contents{rootfs: rootfs, container: oci.Container{Env: carried.Env}, unread: carried.Unsure}, err
+		return unpacked(c)
 	}
 	return contents{}, nil
+}
+
+func unpacked(c *cli.Context) (contents, error) {
+	rootfs := c.String("rootfs")
+	if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
+		return contents{}, fmt.Errorf("rootfs %q: there is no such folder", rootfs)
+	}
+	if c.IsSet("bundle") { // whose config.json has the environment
+		return contents{rootfs: rootfs}, nil
+	}
+	carried, err := readCarried(rootfs)
+	return contents{rootfs: rootfs, container: oci.Container{Env: carried.Env}, unread: carried.Unsure}, err
 }
 
 // readCarried reads what an unpacked image carries of its environment.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,12 +42,10 @@ var pythonBase = layerFiles{
 	"etc/ld.so.conf.d/libc.conf": "/usr/local/lib\n", site312 + "pip-25.0.dist-info/METADATA": "Name: pip\n",
 }
 
-func with(maps ...layerFiles) layerFiles {
+func with(parts ...layerFiles) layerFiles {
 	all := layerFiles{}
-	for _, m := range maps {
-		for name, text := range m {
-			all[name] = text
-		}
+	for _, part := range parts {
+		maps.Copy(all, part)
 	}
 	return all
 }
@@ -70,8 +69,10 @@ var images = []struct {
 	}, want: "torch 12.6!"},
 	{name: "torch-cu128-conda", builtImage: builtImage{
 		env: []string{"PATH=/opt/conda/bin:/usr/bin"}, cmd: []string{"python", "serve.py"},
-		layers: []layerFiles{{"opt/conda/bin/python3.11": "*\x7fELF", "opt/conda/bin/python": "-> python3.11", "opt/conda/conda-meta/cuda-version-12.9-h4f385c5_3.json": "{}"},
-			torchFiles("opt/conda/lib/python3.11/site-packages/", "2.8.0+cu128", "'12.8'")},
+		layers: []layerFiles{
+			{"opt/conda/bin/python3.11": "*\x7fELF", "opt/conda/bin/python": "-> python3.11", "opt/conda/conda-meta/cuda-version-12.9-h4f385c5_3.json": "{}"},
+			torchFiles("opt/conda/lib/python3.11/site-packages/", "2.8.0+cu128", "'12.8'"),
+		},
 	}, want: "torch 12.8!"},
 	{name: "torch-cu130", builtImage: builtImage{
 		env: []string{defaultPath}, entrypoint: []string{"/usr/bin/tini", "--"}, cmd: []string{"python", "train.py"}, cwd: "/app",

@@ -185,7 +185,7 @@ func (b builtImage) write(t *testing.T, dir string) {
 // writePlatforms makes an OCI layout of an index with the image for two processors.
 func (b builtImage) writePlatforms(t *testing.T, dir string) {
 	t.Helper()
-	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, architecture := range []string{"amd64", "arm64"} {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
 			Add:        b.image(t, architecture),

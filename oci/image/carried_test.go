@@ -26,12 +26,14 @@ func TestCarriedBy(t *testing.T) {
 		{
 			"a sandbox of Apptainer",
 			map[string]string{dir + "10-docker2singularity.sh": docker, dir + "90-environment.sh": "#!/bin/sh\n# Custom environment shell code should follow\n\n", dir + "99-base.sh": "if true; then X=1; fi\n"},
-			[]string{"PATH=/usr/local/cuda/bin:/usr/bin", "CUDA_VERSION=12.4.1", "NVIDIA_REQUIRE_CUDA=cuda>=12.4 brand=tesla,driver>=470,driver<471"}, "",
+			[]string{"PATH=/usr/local/cuda/bin:/usr/bin", "CUDA_VERSION=12.4.1", "NVIDIA_REQUIRE_CUDA=cuda>=12.4 brand=tesla,driver>=470,driver<471"},
+			"",
 		},
 		{
 			"its own script may change it",
 			map[string]string{dir + "10-docker2singularity.sh": docker, dir + "90-environment.sh": "if test -d /opt; then\n export PATH=/opt/bin:$PATH\nfi\n"},
-			[]string{"CUDA_VERSION=12.4.1", "NVIDIA_REQUIRE_CUDA=cuda>=12.4 brand=tesla,driver>=470,driver<471"}, "90-environment.sh",
+			[]string{"CUDA_VERSION=12.4.1", "NVIDIA_REQUIRE_CUDA=cuda>=12.4 brand=tesla,driver>=470,driver<471"},
+			"90-environment.sh",
 		},
 		{"a script that sets only", map[string]string{dir + "90-environment.sh": "export CUDA_VERSION=12.8.0\nA='x y'\n"}, []string{"CUDA_VERSION=12.8.0", "A=x y"}, ""},
 		{"a command in a value", map[string]string{dir + "90-environment.sh": "export CUDA_VERSION=\"$(cat /x)\"\n"}, nil, "90-environment.sh"},
@@ -39,7 +41,8 @@ func TestCarriedBy(t *testing.T) {
 		{
 			"a container of enroot",
 			map[string]string{"etc/environment": "PATH=/usr/bin\nCUDA_VERSION=12.6.3\nNVIDIA_REQUIRE_CUDA=cuda>=9.0\nnot a line\n", "etc/rc": "if [ $# -gt 0 ]; then\n exec \"$@\"\nfi\n"},
-			[]string{"PATH=/usr/bin", "CUDA_VERSION=12.6.3", "NVIDIA_REQUIRE_CUDA=cuda>=9.0"}, "/etc/rc",
+			[]string{"PATH=/usr/bin", "CUDA_VERSION=12.6.3", "NVIDIA_REQUIRE_CUDA=cuda>=9.0"},
+			"/etc/rc",
 		},
 	} {
 		root := t.TempDir()

@@ -80,9 +80,9 @@ func readCompat(root Files, more []string, tell func(compatLine) error) {
 			_ = tell(compatLine{Error: fmt.Sprintf("more than %d folders", maxFolders)})
 			break
 		}
-		line, real := lookIntoFolder(root, folder, seen)
-		if real != "" {
-			seen = append(seen, real)
+		line, resolved := lookIntoFolder(root, folder, seen)
+		if resolved != "" {
+			seen = append(seen, resolved)
 		} else if line.Error == "" {
 			continue // absent, or the same folder under another name
 		}
@@ -128,18 +128,18 @@ func withLibraries(folder string) []string {
 	return []string{folder, folder + "/lib", folder + "/lib.real"}
 }
 
-// lookIntoFolder returns no real path for a folder that is absent or already seen (/usr/local/cuda is a link to
+// lookIntoFolder returns no resolved path for a folder that is absent or already seen (/usr/local/cuda is a link to
 // /usr/local/cuda-12.4).
-func lookIntoFolder(root Files, folder string, seen []string) (line compatLine, real string) {
+func lookIntoFolder(root Files, folder string, seen []string) (line compatLine, resolved string) {
 	line.Folder = folder
 	info, err := root.Stat(folder)
 	if absent(err) || err == nil && !info.IsDir() {
 		return line, ""
 	}
 	if err == nil {
-		real, err = root.Real(folder)
+		resolved, err = root.Real(folder)
 	}
-	if err == nil && slices.Contains(seen, real) {
+	if err == nil && slices.Contains(seen, resolved) {
 		return line, ""
 	}
 	var names []string
@@ -150,7 +150,7 @@ func lookIntoFolder(root Files, folder string, seen []string) (line compatLine, 
 		line.Error = err.Error()
 	}
 	line.Libraries = libcudas(root, folder, names)
-	return line, real
+	return line, resolved
 }
 
 // libcudas keeps the files named libcuda.so.<version>. libcuda.so.1 and libcuda.so are links to one of these; they

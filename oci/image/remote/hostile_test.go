@@ -46,13 +46,14 @@ func tarOf(t testing.TB, content map[string]string, headers ...tar.Header) []byt
 }
 
 // look reads layers as those of an image.
-func look(ctx context.Context, p image.Program, layers ...io.Reader) (image.Look, error) {
+func look(ctx context.Context, p image.Program, layers ...io.Reader) error {
 	i := &Image{name: "hostile", watch: newWatch(ctx)}
 	defer i.Close()
 	for n, r := range layers {
 		i.layers = append(i.layers, layer{fmt.Sprint(n), 1, func() (io.ReadCloser, error) { return io.NopCloser(r), nil }})
 	}
-	return i.Look(p, func(int64, int64) {})
+	_, err := i.Look(p, func(int64, int64) {})
+	return err
 }
 
 // endless gives the same bytes for ever.
@@ -115,7 +116,7 @@ func TestHostileLayersEnd(t *testing.T) {
 		{"a broken end", bytes.NewReader(tarOf(t, map[string]string{"a": strings.Repeat("x", 4096)}, tar.Header{Name: "a"})[:1024]), "unexpected EOF"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := look(t.Context(), image.Program{}, test.layer)
+			err := look(t.Context(), image.Program{}, test.layer)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
@@ -161,7 +162,7 @@ func TestFilesAreCounted(t *testing.T) {
 func TestAReaderThatIsGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := look(ctx, image.Program{}, endless{make([]byte, 512)}); !errors.Is(err, context.Canceled) {
+	if err := look(ctx, image.Program{}, endless{make([]byte, 512)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want %v", err, context.Canceled)
 	}
 }
@@ -219,7 +220,7 @@ func TestKeepsWhatIsRead(t *testing.T) {
 
 func FuzzLayer(f *testing.F) {
 	f.Add(tarOf(f, map[string]string{"a/b": "x"}, tar.Header{Name: "a/b"}, tar.Header{Name: "a/.wh.b"}, tar.Header{Name: "c", Typeflag: tar.TypeLink, Linkname: "a/b"}))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(_ *testing.T, data []byte) {
 		tr := newTree()
 		if err := tr.addLayer(bytes.NewReader(data), 1); err != nil {
 			return

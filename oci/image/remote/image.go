@@ -161,7 +161,7 @@ func (i *Image) readLayer(t *tree, l layer, number int, tell func(int64)) error 
 		return err
 	}
 	defer closeIt()
-	if err := t.addLayer(content, number); err != nil {
+	if err = t.addLayer(content, number); err != nil {
 		return err
 	}
 	// What follows the archive's end is read too: a registry's bytes are checked against their digest at the last one.

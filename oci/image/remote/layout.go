@@ -29,28 +29,33 @@ func openLayout(where string, wanted v1.Platform) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OCI layout: parse %s: %w", filepath.Join(dir, "index.json"), err)
 	}
-	var found []v1.Descriptor
-	var names []string
-	for _, d := range index.Manifests {
-		named := d.Annotations[refName]
-		if tag == "" || named == tag || d.Digest.String() == tag {
-			found = append(found, d)
-		}
-		names = append(names, fmt.Sprintf("%.60q", named))
-	}
-	switch {
-	case len(found) == 0 && tag != "":
-		return nil, fmt.Errorf("OCI layout %s has no %q, only %s", dir, tag, strings.Join(names, ", "))
-	case len(found) > 1 && found[0].Platform == nil:
-		return nil, fmt.Errorf("OCI layout %s has several images: name one of %s (oci:DIR:TAG)", dir, strings.Join(names, ", "))
-	case len(found) == 1:
-		return choose(layout(dir), found[0], wanted)
-	}
-	d, err := ofPlatform(found, wanted)
+	d, err := named(index.Manifests, tag, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("OCI layout %s: %w", dir, err)
 	}
 	return choose(layout(dir), d, wanted)
+}
+
+// named is the image of a tag or a digest; without one, the only image or the one of a platform.
+func named(all []v1.Descriptor, tag string, wanted v1.Platform) (v1.Descriptor, error) {
+	var found []v1.Descriptor
+	var names []string
+	for _, d := range all {
+		name := d.Annotations[refName]
+		if tag == "" || name == tag || d.Digest.String() == tag {
+			found = append(found, d)
+		}
+		names = append(names, fmt.Sprintf("%.60q", name))
+	}
+	switch {
+	case len(found) == 0 && tag != "":
+		return v1.Descriptor{}, fmt.Errorf("it has no %q, only %s", tag, strings.Join(names, ", "))
+	case len(found) > 1 && found[0].Platform == nil:
+		return v1.Descriptor{}, fmt.Errorf("it has several images: name one of %s (oci:DIR:TAG)", strings.Join(names, ", "))
+	case len(found) == 1:
+		return found[0], nil
+	}
+	return ofPlatform(found, wanted)
 }
 
 func (l layout) manifest(d v1.Descriptor) ([]byte, error) {
@@ -70,8 +75,7 @@ func (l layout) blob(d v1.Descriptor) (io.ReadCloser, error) {
 	if _, err := v1.NewHash(d.Digest.String()); err != nil { // a digest may be a path
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	f, _, err := openRegular(filepath.Join(string(l), "blobs", d.Digest.Algorithm, d.Digest.Hex))
-	return f, err
+	return openRegular(filepath.Join(string(l), "blobs", d.Digest.Algorithm, d.Digest.Hex))
 }
 
 // splitPlace takes a name from the end of a path, behind a colon or an at sign. A path that is there has none.
@@ -98,10 +102,10 @@ func isFile(file string) bool {
 }
 
 // openRegular opens a regular file, and waits for no writer of a FIFO.
-func openRegular(file string) (*os.File, int64, error) {
+func openRegular(file string) (*os.File, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -109,13 +113,13 @@ func openRegular(file string) (*os.File, int64, error) {
 	}
 	if err != nil {
 		_ = f.Close()
-		return nil, 0, err
+		return nil, err
 	}
-	return f, info.Size(), nil
+	return f, nil
 }
 
 func readFile(file string) ([]byte, error) {
-	f, _, err := openRegular(file)
+	f, err := openRegular(file)
 	if err != nil {
 		return nil, err
 	}
