@@ -91,7 +91,7 @@ func (t *tree) prune(dir *node, layer int) {
 }
 
 // find follows a path, and with last the link that it may end in. Links lead nowhere outside the root.
-func (t *tree) find(file string, last bool) (found *node, real string, err error) {
+func (t *tree) find(file string, last bool) (found *node, resolved string, err error) {
 	type step struct {
 		name string
 		node *node
@@ -136,17 +136,17 @@ func (t *tree) find(file string, last bool) (found *node, real string, err error
 
 // Stat describes what a path leads to.
 func (t *tree) Stat(file string) (fs.FileInfo, error) {
-	n, real, err := t.find(file, true)
+	n, resolved, err := t.find(file, true)
 	if err != nil {
 		return nil, err
 	}
-	return info{path.Base(real), n}, nil
+	return info{path.Base(resolved), n}, nil
 }
 
 // Real returns a path with every link of it resolved.
 func (t *tree) Real(file string) (string, error) {
-	_, real, err := t.find(file, true)
-	return real, err
+	_, resolved, err := t.find(file, true)
+	return resolved, err
 }
 
 var errNotKept = errors.New("its content was not kept")
