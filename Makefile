@@ -29,7 +29,7 @@ test: packages build tools ## install what the tests need (as root, through apt)
 	cd testdata/tools && go vet ./... && go test ./...
 	@if [ -d "$(CORPUS)" ]; then echo "corpus: $(CORPUS)"; else echo "corpus: absent"; fi
 	@rm -f $(CACHE)/test.rc; \
-	{ go test -json -count=1 $(TESTFLAGS) $(PKGS); echo $$? >$(CACHE)/test.rc; } | $(TOOLS)/testlog -dir $(CACHE) && exit "$$(cat $(CACHE)/test.rc)"
+	{ go test -json -count=1 -timeout 35m $(TESTFLAGS) $(PKGS); echo $$? >$(CACHE)/test.rc; } | $(TOOLS)/testlog -dir $(CACHE) && exit "$$(cat $(CACHE)/test.rc)"
 
 lint: packages ## golangci-lint with the import rules, and shellcheck
 	$(LINT) run $(PKGS)
