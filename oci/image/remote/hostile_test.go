@@ -179,8 +179,8 @@ func TestTreeResolvesLinks(t *testing.T) {
 	if err := tr.addLayer(bytes.NewReader(layer), 1); err != nil {
 		t.Fatal(err)
 	}
-	if real, err := tr.Real("/abs"); err != nil || real != "/etc/passwd" {
-		t.Errorf("Real(/abs) = %q, %v", real, err)
+	if target, err := tr.Real("/abs"); err != nil || target != "/etc/passwd" {
+		t.Errorf("Real(/abs) = %q, %v", target, err)
 	}
 	if _, err := tr.Stat("/circle/x"); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("a circle: %v", err)

@@ -92,10 +92,6 @@ func (t *tree) prune(dir *node, layer int) {
 
 // find follows a path, and with last the link that it may end in. Links lead nowhere outside the root.
 func (t *tree) find(file string, last bool) (found *node, resolved string, err error) {
-	type step struct {
-		name string
-		node *node
-	}
 	at := []step{{"", t.root}}
 	links := 0
 	for rest := file; rest != ""; {
@@ -127,11 +123,21 @@ func (t *tree) find(file string, last bool) (found *node, resolved string, err e
 		}
 		rest = next.link + "/" + rest
 	}
-	var names []string
-	for _, s := range at[1:] {
+	return at[len(at)-1].node, pathOf(at), nil
+}
+
+// step is one folder of a way from the root down.
+type step struct {
+	name string
+	node *node
+}
+
+func pathOf(way []step) string {
+	names := make([]string, 0, len(way))
+	for _, s := range way[1:] {
 		names = append(names, s.name)
 	}
-	return at[len(at)-1].node, "/" + strings.Join(names, "/"), nil
+	return "/" + strings.Join(names, "/")
 }
 
 // Stat describes what a path leads to.
