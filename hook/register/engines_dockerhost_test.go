@@ -67,8 +67,8 @@ type dockerHost struct {
 // it refuses beside the old ones.
 const keepsMounts = `set -e
 for place in etc usr var/lib var/log; do
-	mkdir -p "$0/up/$place" "$0/work/$place"
-	mount -t overlay overlay -o "lowerdir=/$place,upperdir=$0/up/$place,workdir=$0/work/$place" "/$place"
+	mkdir -p "$0/up/$place" "$0/under/$place"
+	mount -t overlay overlay -o "lowerdir=/$place,upperdir=$0/up/$place,workdir=$0/under/$place" "/$place"
 done
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 echo ready

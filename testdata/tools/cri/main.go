@@ -108,11 +108,14 @@ func (p pod) exec(id string) action {
 	return func(ctx context.Context, runtime cri.RuntimeServiceClient, _ string) (outcome, error) {
 		answer, err := runtime.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: id, Cmd: p.command, Timeout: 30})
 		if err != nil {
-			return outcome{Failed: "ExecSync", Error: err.Error()}, nil
+			return failure("ExecSync", err), nil
 		}
 		return outcome{Output: string(answer.Stdout) + string(answer.Stderr), Exit: answer.ExitCode}, nil
 	}
 }
+
+// failure is what is printed of a call that the runtime refused: that is an answer, too.
+func failure(call string, err error) outcome { return outcome{Failed: call, Error: err.Error()} }
 
 // end stops the containers of a pod and takes them and it away.
 func end(id string) action {
@@ -141,7 +144,7 @@ func (p pod) start(ctx context.Context, runtime cri.RuntimeServiceClient, logs s
 	config := p.sandbox(logs)
 	sandbox, err := runtime.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: config, RuntimeHandler: p.handler})
 	if err != nil {
-		return outcome{Failed: "RunPodSandbox", Error: err.Error()}, nil
+		return failure("RunPodSandbox", err), nil
 	}
 	defer func() {
 		if !p.keep || err != nil || o.Failed != "" {
@@ -152,7 +155,7 @@ func (p pod) start(ctx context.Context, runtime cri.RuntimeServiceClient, logs s
 		PodSandboxId: sandbox.PodSandboxId, Config: p.container(), SandboxConfig: config,
 	})
 	if err != nil {
-		return outcome{Failed: "CreateContainer", Error: err.Error()}, nil
+		return failure("CreateContainer", err), nil
 	}
 	if _, err = runtime.StartContainer(ctx, &cri.StartContainerRequest{ContainerId: container.ContainerId}); err != nil {
 		o.Failed, o.Error = "StartContainer", err.Error()
