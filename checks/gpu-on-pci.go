@@ -42,7 +42,7 @@ var gpuOnPCI = Check{
 		case count+switches == 0:
 			return skip("no GPU of NVIDIA's on the PCI bus")
 		case len(free) > 0 && drivers["nvidia"] > 0:
-			return warn("%d of %d GPUs on the PCI bus are held by no driver: %s", len(free), count, few(free)).
+			return warn("no driver holds %d of %d GPUs on the PCI bus: %s", len(free), count, few(free)).
 				fix("read what the kernel says about them: dmesg | grep -e NVRM -e nvidia").from(pci.Source)
 		}
 		return pass("%s", onPCI(count, switches, drivers)).from(pci.Source)

@@ -9,7 +9,7 @@ import (
 func TestGpuOnPCI(t *testing.T) {
 	testCheck(t, gpuOnPCI, []row{
 		{"healthy", nil, "pass", "8 GPUs and 4 NVSwitches|8 held by nvidia"},
-		{"one GPU is held by nobody", func(f *Facts) { f.Host.PCI.Value[2].Driver = "" }, "warn", "0000:37:00.0"},
+		{"one GPU is held by nobody", func(f *Facts) { f.Host.PCI.Value[2].Driver = "" }, "warn", "no driver holds 1 of 8 GPUs on the PCI bus: 0000:37:00.0"},
 		{"all held by nouveau", func(f *Facts) {
 			for i := range f.Host.PCI.Value {
 				f.Host.PCI.Value[i].Driver = "nouveau"
