@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"gpu-preflight/checks"
@@ -73,14 +74,7 @@ func writeLayers(b *bytes.Buffer, r Report, s Style) {
 }
 
 func counts(passed, skipped int) string {
-	var words []string
-	if passed > 0 {
-		words = append(words, fmt.Sprintf("%d passed", passed))
-	}
-	if skipped > 0 {
-		words = append(words, fmt.Sprintf("%d do not apply", skipped))
-	}
-	return strings.Join(words, ", ")
+	return strings.Join(slices.Concat(number(passed, "passed", "passed"), number(skipped, "does not apply", "do not apply")), ", ")
 }
 
 // Machine is the host in one line: 8x NVIDIA H100 80GB HBM3, driver 550.54.15, CUDA 12.4, Ubuntu 22.04.4 LTS, kernel
@@ -112,22 +106,15 @@ func Diagnosis(r Report) string {
 	cause := checks.Cause(r.Results)
 	switch {
 	case len(cause) == 0 && unknown > 0:
-		return fmt.Sprintf("nothing is wrong in what could be read; %d checks are unknown", unknown)
+		return "nothing is wrong in what could be read; " + number(unknown, "check is unknown", "checks are unknown")[0]
 	case len(cause) == 0:
 		return "healthy: GPU containers can run here"
 	case cause[0].Status == checks.StatusWarn:
-		return fmt.Sprintf("nothing stops GPU containers; %s, first [%s]: %s", warned(warnings), cause[0].ID, cause[0].What)
+		return fmt.Sprintf("nothing stops GPU containers; %s, first [%s]: %s", number(warnings, "warning", "warnings")[0], cause[0].ID, cause[0].What)
 	case len(cause) == 1:
 		return "GPU containers cannot run here: " + cause[0].What
 	}
 	return fmt.Sprintf("GPU containers cannot run here: %s; the likely cause, [%s]: %s", cause[0].What, cause[1].ID, cause[1].What)
-}
-
-func warned(n int) string {
-	if n == 1 {
-		return "1 warning"
-	}
-	return fmt.Sprintf("%d warnings", n)
 }
 
 func doctorColor(r Report) string {

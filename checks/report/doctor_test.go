@@ -26,8 +26,8 @@ func TestDoctor(t *testing.T) {
 	}
 	text := write(report.Style{})
 	inOrder(t, text, "2x NVIDIA H100 80GB HBM3, driver 550.54.15, CUDA 12.4, Ubuntu 22.04, kernel 5.15.0-91\n", "used as an NVSwitch system\n",
-		"hardware", "kernel modules", "1 passed", "libraries", "[nvml-responds]", "utilities", "packages", "fabric", "1 do not apply", "container side",
-		"which kernel runs?", `5.15.0-91\x1b[31m (uname -r)`, "nothing is wrong in what could be read; 1 checks are unknown\n")
+		"hardware", "kernel modules", "1 passed", "libraries", "[nvml-responds]", "utilities", "packages", "fabric", "1 does not apply", "container side",
+		"which kernel runs?", `5.15.0-91\x1b[31m (uname -r)`, "nothing is wrong in what could be read; 1 check is unknown\n")
 	if strings.Contains(text, "\x1b") || strings.Contains(text, "[driver-loaded]") {
 		t.Errorf("an escape, or a passed check:\n%s", text)
 	}
