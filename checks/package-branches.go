@@ -42,10 +42,24 @@ var packageBranches = Check{
 		}
 		if loaded := f.loaded(); loaded != "" && len(versions) == 1 && versions[0] != loaded {
 			return warn("the packages are of version %s, and the loaded module of %s", versions[0], loaded).
-				fix(f.mend.Reload()...).from(packages.Source, f.Host.Driver.Version.Source)
+				fix(f.mend.Reload()...).fix(f.holdAll(parts)...).from(packages.Source, f.Host.Driver.Version.Source)
 		}
 		return pass("branch %d%s", branches[0], inParentheses(strings.Join(versions, ""))).from(packages.Source)
 	},
+}
+
+// holdAll holds the packages that are free to be upgraded under the loaded module.
+func (f Facts) holdAll(parts []remedy.Part) []string {
+	var names []string
+	for _, p := range parts {
+		if !p.Held && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return f.mend.Hold(names...)
 }
 
 func branchesOf(parts []remedy.Part) []int {

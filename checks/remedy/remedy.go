@@ -127,6 +127,16 @@ func (h Host) Reload() []string {
 	return []string{"reboot; or stop everything that uses the GPUs, then unload and load the modules: rmmod nvidia_drm nvidia_modeset nvidia_uvm nvidia, modprobe nvidia"}
 }
 
+// Hold is what keeps installed packages at their version, so that an upgrade that nobody watches does not part the
+// driver's layers.
+func (h Host) Hold(names ...string) []string {
+	verbs := map[Family]string{FamilyApt: "apt-mark hold", FamilyZypper: "zypper addlock"}
+	if verb, ok := verbs[h.Family()]; ok {
+		return []string{verb + " " + strings.Join(names, " ")}
+	}
+	return []string{"keep the package tool from upgrading " + strings.Join(names, ", ") + " by itself"}
+}
+
 // FabricManager is what brings Fabric Manager of the driver's very version.
 func (h Host) FabricManager(driver string) []string {
 	branch, _, _ := strings.Cut(driver, ".")

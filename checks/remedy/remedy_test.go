@@ -102,6 +102,8 @@ func TestWords(t *testing.T) {
 	for name, pair := range map[string][2][]string{
 		"finish apt":  {on("ubuntu", nil).Finish(), {"dpkg --configure -a", "apt-get install -f"}},
 		"remove dnf":  {on("rocky", nil).Remove("a", "b"), {"dnf remove a b"}},
+		"hold":        {on("ubuntu", nil).Hold("a", "b"), {"apt-mark hold a b"}},
+		"hold else":   {on("plan9", nil).Hold("a", "b"), {"keep the package tool from upgrading a, b by itself"}},
 		"remove else": {on("plan9", nil).Remove("a", "b"), {"remove a, b"}},
 		"manager": {
 			on("ubuntu", nil, "nvidia-fabricmanager-535=535.183.06-0ubuntu1").FabricManager("535.183.06"),
