@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ var packageBranches = Check{
 		if !packages.Known() {
 			return unknown("%s", packages.Why())
 		}
-		parts := ofRole(f.mend.Parts(), remedy.RoleModule, remedy.RoleLibrary, remedy.RoleUtility, remedy.RoleMeta, remedy.RoleCommon)
+		parts := f.layers()
 		if len(parts) == 0 {
 			return skip("no package of a driver is installed")
 		}
@@ -92,18 +93,9 @@ func branchWords(parts []remedy.Part, branches []int) string {
 	return strings.Join(words, "; ")
 }
 
-// oneBranch removes what does not belong to the branch that most packages are of; of two alike, the newer stays.
+// oneBranch removes what does not belong to the branch that stays.
 func (f Facts) oneBranch(parts []remedy.Part) []string {
-	count := map[int]int{}
-	for _, p := range parts {
-		count[p.Branch]++
-	}
-	keep := 0
-	for b, n := range count {
-		if keep == 0 || n > count[keep] || n == count[keep] && b > keep {
-			keep = b
-		}
-	}
+	keep := f.branchThatStays()
 	var others []string
 	for _, p := range parts {
 		if p.Branch != keep && !slices.Contains(others, p.Name) {
@@ -111,4 +103,23 @@ func (f Facts) oneBranch(parts []remedy.Part) []string {
 		}
 	}
 	return append(f.mend.Remove(others...), "then reboot, so that module and libraries are of one version")
+}
+
+// branchThatStays is the branch that most of the driver's packages are of; of two alike the loaded module's, else the
+// newer. Every fix that removes packages goes by it, so that together they leave one driver.
+func (f Facts) branchThatStays() int {
+	parts := f.layers()
+	count := map[int]int{}
+	for _, p := range parts {
+		count[p.Branch] += 2
+	}
+	if loaded, ok := f.branch(); ok {
+		count[loaded]++
+	}
+	return slices.MaxFunc(branchesOf(parts), func(a, b int) int { return cmp.Or(count[a]-count[b], a-b) })
+}
+
+// layers are the packages that have to be of one version.
+func (f Facts) layers() []remedy.Part {
+	return ofRole(f.mend.Parts(), remedy.RoleModule, remedy.RoleLibrary, remedy.RoleUtility, remedy.RoleMeta, remedy.RoleCommon)
 }

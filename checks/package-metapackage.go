@@ -84,21 +84,9 @@ func pulls(meta remedy.Part) int {
 	return 0
 }
 
-// keepOne removes the metapackages that do not belong to the driver that is loaded; without one, the older ones.
+// keepOne removes the metapackages of the branches that do not stay.
 func (f Facts) keepOne(metas []remedy.Part) []string {
-	keep := metas[0].Branch
-	for _, m := range metas {
-		keep = max(keep, m.Branch)
-	}
-	if text, _, _ := strings.Cut(f.loaded(), "."); text != "" {
-		if branch, err := strconv.Atoi(text); err == nil {
-			for _, m := range metas {
-				if m.Branch == branch {
-					keep = branch
-				}
-			}
-		}
-	}
+	keep := f.branchThatStays()
 	var others []string
 	for _, m := range metas {
 		if m.Branch != keep {
