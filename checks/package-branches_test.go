@@ -24,7 +24,9 @@ func TestPackageBranches(t *testing.T) {
 func over550(f *Facts) {
 	f.Host.Driver.Version = known("550.54.15")
 	f.Host.Stack.Packages = known([]host.Package{
-		{Name: "nvidia-driver-550", Version: "550.54.15-0ubuntu1", State: "ii"}, {Name: "nvidia-dkms-550", Version: "550.54.15-0ubuntu1", State: "ii"},
-		{Name: "nvidia-driver-580", Version: "580.95.05-0ubuntu1", State: "iU"}, {Name: "nvidia-dkms-580", Version: "580.95.05-0ubuntu1", State: "iF"},
+		{Name: "nvidia-driver-550", Version: "550.54.15-0ubuntu1", State: "ii"},
+		{Name: "nvidia-dkms-550", Version: "550.54.15-0ubuntu1", State: "ii"},
+		{Name: "nvidia-driver-580", Version: "580.95.05-0ubuntu1", State: "iU"},
+		{Name: "nvidia-dkms-580", Version: "580.95.05-0ubuntu1", State: "iF"},
 	})
 }
