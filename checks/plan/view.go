@@ -148,6 +148,8 @@ func (g gpu) String() string {
 		return g.name + " (" + g.arch.Name + ")"
 	case g.name != "":
 		return g.name
+	case g.device == "":
+		return strings.TrimSpace(g.arch.Name + " GPU")
 	case g.arch.Name != "":
 		return g.arch.Name + " GPU (10de:" + g.device + ")"
 	}
