@@ -51,7 +51,11 @@ func TestEngineHookStarts(t *testing.T) {
 	for _, e := range runtimes(t) {
 		t.Run(e.name, func(t *testing.T) {
 			s := newHost(t)
-			out, code := newBundle(t, withGPU(t, s.hook())).run(t, e)
+			libcuda := "/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05" // as each CDI specification mounts it
+			out, code := newBundle(t, func(spec *specs.Spec) {
+				withGPU(t, s.hook())(spec)
+				spec.Mounts = append(spec.Mounts, specs.Mount{Source: s.root + libcuda, Destination: libcuda, Type: "bind", Options: []string{"bind", "ro"}})
+			}).run(t, e)
 			started(t, out, code)
 			if list := s.records(t); len(list) != 1 || list[0].Verdict != "allow" || list[0].Problem != "" {
 				t.Errorf("records: %+v", list)
