@@ -144,7 +144,7 @@ func targets(tree map[string]any, place string) []target {
 }
 
 // plainKeys are the places that hold no fact but a bare value.
-var plainKeys = []string{"root", "gpus", "bus", "not_asked"}
+var plainKeys = []string{"root", "gpus", "bus", "not_asked", "sources"}
 
 func put(at map[string]any, key, value string) error {
 	if at == nil {
