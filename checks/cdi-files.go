@@ -34,6 +34,6 @@ var cdiFiles = Check{
 				return warn("%s names files that are not there: %s", file.Path, few(file.Gone)).fix(again).from(file.Path)
 			}
 		}
-		return pass("%d files, and what they name is there", len(files.Value)).from(files.Source)
+		return pass("%s, naming nothing that is gone", counted(len(files.Value), "file")).from(files.Source)
 	},
 }
