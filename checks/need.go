@@ -73,10 +73,11 @@ func (f Facts) hostCUDA() fact.Fact[cuda.Version] {
 	return fact.Of(row.Version, strings.Join(row.Titles(), "; "))
 }
 
-// OlderMajor tells whether the host's driver is known to bring no CUDA of the newest major version.
-func (f Facts) OlderMajor() bool {
-	have := f.hostCUDA()
-	return have.Known() && have.Value.Major < cuda.NewestCUDA().Major
+// OlderMajor tells whether a driver (535.183.06) is known to bring no CUDA of the newest major version.
+func OlderMajor(driver string) bool {
+	d, err := cuda.ParseDriver(driver)
+	row, ok := cuda.MaxCUDA(d.Branch())
+	return err == nil && ok && row.Version.Major < cuda.NewestCUDA().Major
 }
 
 // branch is the driver branch of a Linux host.

@@ -193,16 +193,32 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 	}
 	limited, cancel := context.WithDeadline(ctx, o.Began.Add(time.Duration(p.Timeout)))
 	defer cancel()
+	looks, seen := mayProve(world.Options.Root, p), make(chan image.Look, 1)
+	if looks {
+		go o.look(limited, launch.Container, seen)
+	}
 	facts := world.Facts(limited)
 	first := Judge(facts, launch, p)
-	if mayProve(facts, p) || needsCompat(first.Results) {
-		c := launch.Container
-		look := LookIntoRootfs(limited, c.Root, image.ProgramOf(c), o.RunDir)
-		look.Compat = look.Compat.Behind(c.Mounts, c.Env)
-		launch.Needs = launch.Needs.With(look)
+	if !looks && needsCompat(first.Results) {
+		looks = true
+		go o.look(limited, launch.Container, seen)
+	}
+	if looks {
+		launch.Needs = launch.Needs.With(<-seen)
 		first = Judge(facts, launch, p)
 	}
 	return o.wait(ctx, world, facts, first, launch, p)
+}
+
+// look looks into the image, and tells once whatever becomes of it.
+func (o Options) look(ctx context.Context, c *oci.Container, seen chan<- image.Look) {
+	found := image.Look{Compat: image.Compat{Why: "an error of ours"}}
+	defer func() {
+		_ = recover()
+		seen <- found
+	}()
+	found = LookIntoRootfs(ctx, c.Root, image.ProgramOf(c), o.RunDir)
+	found.Compat = found.Compat.Behind(c.Mounts, c.Env)
 }
 
 // wait settles what waiting may mend, unless another path of this launch waits for it.
@@ -226,8 +242,8 @@ func (o Options) wait(ctx context.Context, world World, facts host.Facts, first 
 
 // mayProve tells whether the image's files can prove a need that this host cannot serve: its driver brings no CUDA of the
 // newest major version. With one that does they could only tell of limits, and the launch is spared the look.
-func mayProve(facts host.Facts, p Policy) bool {
-	return p.Evidence != EvidenceOff && checks.Facts{Host: facts}.OlderMajor()
+func mayProve(root string, p Policy) bool {
+	return p.Evidence != EvidenceOff && checks.OlderMajor(host.LoadedDriver(root))
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is

@@ -12,6 +12,9 @@ const (
 	procVersion   = "/proc/driver/nvidia/version"
 )
 
+// LoadedDriver is the version of the loaded kernel module below a root, "" where that is not known.
+func LoadedDriver(root string) string { return newTree(root).driver().Version.Value }
+
 // driver reads which kernel module is loaded. No module is a known empty version; it is said only where /sys
 // lists modules and both of the module's files are absent. An error that is not absence leaves it unknown.
 func (t tree) driver() Driver {
