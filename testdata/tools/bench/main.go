@@ -54,5 +54,8 @@ func run(ctx context.Context, bin, tools, nvml string, rounds int) error {
 		}
 	}
 	printTimes(os.Stdout, programs)
-	return printSizes(ctx, os.Stdout, dir, programs)
+	if err := printSizes(ctx, os.Stdout, dir, programs); err != nil {
+		return err
+	}
+	return s.printDoctor(ctx, os.Stdout)
 }

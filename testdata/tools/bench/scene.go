@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-const driver = "535.183.06"
+const driver = "580.95.05"
 
 // scene is everything that the programs are run on, below one folder.
 type scene struct{ dir, bin, noop string }
@@ -19,10 +19,14 @@ func (s scene) path(name string) string { return filepath.Join(s.dir, name) }
 
 // build writes three bundles, a host of eight GPUs with the fake library, the policy and a registered shim.
 func (s scene) build(ctx context.Context, nvml string) error {
-	files := hostFiles()
+	files := hostFiles(8)
 	files["config.toml"] = fmt.Sprintf("[log]\nfile = %q\njournald = false\n[host]\nroot = %q\n", s.path("log"), s.path("host"))
-	for name, gpus := range map[string]int{"none": 0, "one": 1, "eight": 8} {
-		config, err := json.Marshal(containerConfig(gpus))
+	for name, gpus := range map[string]int{"none": 0, "one": 1, "eight": 8, "newer": 8} {
+		var env []string
+		if name == "newer" { // than the driver: the image is looked into
+			env = []string{"NVIDIA_REQUIRE_CUDA=cuda>=13.1"}
+		}
+		config, err := json.Marshal(containerConfig(gpus, env...))
 		if err != nil {
 			return err
 		}
@@ -81,7 +85,7 @@ func (s scene) library(ctx context.Context, source string) error {
 		return fmt.Errorf("build %s: %w: %s", source, err, out)
 	}
 	var conf strings.Builder
-	conf.WriteString("driver=" + driver + "\ncuda=12020\ngpus=8\n")
+	conf.WriteString("driver=" + driver + "\ncuda=13000\ngpus=8\n")
 	for i := range 8 {
 		fmt.Fprintf(&conf, "gpu.%d.bus=%s\ngpu.%d.uuid=%s\ngpu.%d.minor=%d\n", i, bus(i), i, uuid(i), i, i)
 	}
@@ -102,6 +106,7 @@ func (s scene) programs() []program {
 		},
 		{name: "hook, 1 GPU of 8 asked", args: hook, env: registered, stdin: s.path("one/state.json"), wants: `"allow"`},
 		{name: "hook, 8 GPUs of 8 asked", args: hook, env: registered, stdin: s.path("eight/state.json"), wants: `"allow"`},
+		{name: "hook, 8 GPUs, a newer image", args: hook, env: registered, stdin: s.path("newer/state.json"), wants: `"warn"`},
 	}
 	for i := range list {
 		list[i].log = s.path("log")
@@ -112,9 +117,9 @@ func (s scene) programs() []program {
 func bus(i int) string  { return fmt.Sprintf("0000:%02x:00.0", 0x10+i) }
 func uuid(i int) string { return fmt.Sprintf("GPU-%08d-0000-0000-0000-000000000000", i) }
 
-// hostFiles are the files of a healthy host with eight GPUs and no switch. A regular file "c 195 0" below --root
+// hostFiles are the files of a healthy host with GPUs and no switch. A regular file "c 195 0" below --root
 // stands for a device node.
-func hostFiles() map[string]string {
+func hostFiles(gpus int) map[string]string {
 	files := map[string]string{
 		"etc/os-release":             "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n",
 		"proc/uptime":                "864000.00 1000000.00\n",
@@ -130,7 +135,7 @@ func hostFiles() map[string]string {
 		"dev/nvidia-uvm-tools":       "c 510 1\n",
 		"usr/lib/x86_64-linux-gnu/libcuda.so." + driver: "",
 	}
-	for i := range 8 {
+	for i := range gpus {
 		files[fmt.Sprintf("dev/nvidia%d", i)] = fmt.Sprintf("c 195 %d\n", i)
 		files["proc/driver/nvidia/gpus/"+bus(i)+"/information"] = fmt.Sprintf(
 			"Model: \t\t NVIDIA A100-PCIE-40GB\nGPU UUID: \t %s\nVideo BIOS: \t 92.00.25.00.08\nDevice Minor: \t %d\nGPU Excluded:\t No\n", uuid(i), i)
@@ -147,7 +152,7 @@ func hostFiles() map[string]string {
 
 // containerConfig is a config.json of 40 KB as docker writes it, most of it seccomp, with the first GPUs put in
 // as CDI does.
-func containerConfig(gpus int) map[string]any {
+func containerConfig(gpus int, more ...string) map[string]any {
 	var calls []any
 	for i := range 75 {
 		names := make([]string, 0, 12)
@@ -160,6 +165,7 @@ func containerConfig(gpus int) map[string]any {
 	for i := range 40 {
 		env = append(env, fmt.Sprintf("SERVICE_%d_PORT=tcp://10.0.0.%d:80", i, i))
 	}
+	env = append(env, more...)
 	mounts := []any{map[string]any{"destination": "/proc", "type": "proc", "source": "proc"}}
 	devices := []any{}
 	hooks := map[string]any{}
