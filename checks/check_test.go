@@ -10,6 +10,7 @@ import (
 
 	"gpu-preflight/checks/host"
 	"gpu-preflight/oci"
+	"gpu-preflight/testdata/fixture/installed"
 )
 
 // row is one launch and what the check says of it: a status, with "transient" or "again" where the launch waits,
@@ -44,7 +45,24 @@ func testCheck(t *testing.T, check Check, rows []row) {
 			if again := Run(f, []Check{check})[0]; !reflect.DeepEqual(r, again) {
 				t.Errorf("judged twice with two results: %+v, %+v", r, again)
 			}
+			if !check.Doctor {
+				checkFixesOnly(t, f, check, r)
+			}
 		})
+	}
+}
+
+// checkFixesOnly holds a result to what a launch may learn of the driver's installation after it failed: other fixes,
+// and nothing else.
+func checkFixesOnly(t *testing.T, f Facts, check Check, before Result) {
+	t.Helper()
+	for _, ways := range installed.All() {
+		f.Host.Installed = ways
+		after := Run(f, []Check{check})[0]
+		checkTexts(t, after)
+		if after.Fix = before.Fix; !reflect.DeepEqual(before, after) {
+			t.Errorf("%+v changes more than the fix: %+v, %+v", ways, before, after)
+		}
 	}
 }
 

@@ -93,15 +93,8 @@ func nvmlMismatch(f Facts) Result {
 	return f.mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
 }
 
-const reloadDriver = "reboot this host, or stop what uses the GPUs and reload the nvidia modules, so that module and libraries match"
-
-// reload is what brings module and libraries to one version: on a system that is one image, another image.
-func (f Facts) reload() string {
-	if f.mend.Image() != "" {
-		return f.mend.Reload()[0]
-	}
-	return reloadDriver
-}
+// reload is what brings module and libraries to one version.
+func (f Facts) reload() string { return f.mend.Match(f.loaded(), f.Host.Kernel.Value) }
 
 func (f Facts) mismatch(module, libraries string) Result {
 	return fail("the loaded kernel module is %s, but this launch %s", module, libraries).

@@ -53,19 +53,10 @@ func notLoaded(f Facts, loaded bool) Result {
 	}
 	r := fail("no NVIDIA kernel module is loaded on this host (NVML code 9, driver not loaded)%s", f.whoHoldsGPUs()).
 		fix("load the module on the host (modprobe nvidia) and read what the kernel says (dmesg)",
-			f.bringModule()).
+			firstKnown(f.mend.Restore(f.Host.Kernel.Value), "install the driver's module for the running kernel"+inParentheses(f.Host.Kernel.Value))).
 		from(init.Source, f.Host.Driver.Version.Source)
 	r.Transient = f.justBooted() || f.driverContainer()
 	return r
-}
-
-// bringModule is what brings a module for the kernel that runs. The packages are not known at a launch; a system that
-// is one image is.
-func (f Facts) bringModule() string {
-	if f.mend.Image() != "" {
-		return f.mend.Module(f.Host.Kernel.Value)[0]
-	}
-	return "install the driver's module for the running kernel" + inParentheses(f.Host.Kernel.Value)
 }
 
 // driverContainerRoot is where the GPU operator's driver container shows its root file system.

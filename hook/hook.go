@@ -63,6 +63,7 @@ type Options struct {
 	Switch             Switch   // the operator's off switch
 	RunDir             string
 	Began              time.Time
+	FixTimeout         time.Duration // for what only the words of a fix need; 0: 50 ms
 }
 
 // ProgramRuntime is the Program of a launch that the shim asks about. Nothing is mounted yet then, and below
@@ -124,6 +125,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Program == "" {
 		o.Program = "hook"
+	}
+	if o.FixTimeout <= 0 {
+		o.FixTimeout = defaultFixTimeout
 	}
 	if o.Began.IsZero() {
 		o.Began = time.Now()
@@ -207,7 +211,10 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 		launch.Needs = launch.Needs.With(<-seen)
 		first = Judge(facts, launch, p)
 	}
-	return o.wait(ctx, world, facts, first, launch, p)
+	facts, v, waited := o.wait(ctx, world, facts, first, launch, p)
+	brief, done := context.WithTimeout(ctx, o.FixTimeout)
+	defer done()
+	return facts, mend(brief, world.Options, facts, v, launch, p), waited
 }
 
 // look looks into the image, and tells once whatever becomes of it.

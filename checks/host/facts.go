@@ -29,6 +29,7 @@ type Facts struct {
 	Sources      []Source                     `json:"sources,omitempty"` // what this launch has mounted, where somebody looked
 	NVML         NVML                         `json:"nvml"`
 	Stack        Stack                        `json:"stack,omitzero"`
+	Installed    Installed                    `json:"-"` // of a launch that failed, and not kept
 }
 
 // Platform tells the kinds of host on which some facts do not exist by design.

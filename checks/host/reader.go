@@ -31,6 +31,8 @@ func ChildMain(argv []string) (code int, handled bool) {
 		t.readAll(emitter)
 	case argv[2] == stackArg:
 		t.readStack(emitter)
+	case argv[2] == installedWord && len(argv) == 4:
+		t.readInstalled(emitter, argv[3])
 	case argv[2] == sourcesWord:
 		t.findSources(emitter, argv[3:])
 	default:

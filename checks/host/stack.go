@@ -8,7 +8,7 @@ import (
 )
 
 // Stack is how the driver got onto this host and what lies around it. It is read for doctor and facts only, never at
-// a launch (Options.Stack).
+// a launch (Options.Stack); a launch that fails reads Installed.
 type Stack struct {
 	Kernels     fact.Fact[[]Kernel]      `json:"kernels,omitzero"`      // below /lib/modules, oldest first
 	DKMS        fact.Fact[[]DKMSTree]    `json:"dkms,omitzero"`         // /var/lib/dkms/nvidia*

@@ -74,7 +74,7 @@ func (h Host) prebuilt(kernel string) []string {
 		if command, ok := h.Install("", name); ok {
 			return []string{command}
 		}
-		return []string{"install " + name + " (the local package lists do not offer it: apt-get update, or boot a kernel that has one)"}
+		return []string{"install " + name + h.notOffered("boot a kernel that has one")}
 	}
 	return []string{"install linux-modules-nvidia-* for kernel " + kernel}
 }
@@ -123,7 +123,15 @@ func (h Host) Headers(kernel string) []string {
 	if command, ok := h.Install("", name); ok {
 		return []string{command}
 	}
-	return []string{"install " + name + " (the local package lists do not offer it: apt-get update, or boot a kernel whose headers they offer)"}
+	return []string{"install " + name + h.notOffered("boot a kernel whose headers they offer")}
+}
+
+// notOffered tells that the local lists do not offer a package, where they were read.
+func (h Host) notOffered(or string) string {
+	if h.facts.Installed.Package.Known() {
+		return ""
+	}
+	return " (the local package lists do not offer it: apt-get update, or " + or + ")"
 }
 
 // kmod is the way of the rpm distributions.

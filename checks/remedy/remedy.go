@@ -45,7 +45,11 @@ type Host struct {
 
 // For returns the remedies of a host.
 func For(facts host.Facts) Host {
-	return Host{facts: facts, parts: Parts(facts.Stack.Packages.Value)}
+	packages := facts.Stack.Packages.Value
+	if installed := facts.Installed.Package.Value; installed.Name != "" {
+		packages = []host.Package{installed} // at a launch
+	}
+	return Host{facts: facts, parts: Parts(packages)}
 }
 
 // Family sorts the host by os-release.
