@@ -28,9 +28,9 @@ func here() Facts {
 	return Facts{Kernel: fact.Of(runs, "test"), Platform: Platform{InitialPIDNamespace: fact.Of(true, "test")}}
 }
 
-func readsInstalled(t *testing.T, root string, f Facts, within time.Duration) Installed {
+func readsInstalled(t *testing.T, root string, f Facts) Installed {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	return ReadInstalled(ctx, Options{Root: root, RunDir: t.TempDir()}, f)
 }
@@ -47,12 +47,14 @@ func TestReadInstalled(t *testing.T) {
 	}{
 		{
 			"prebuilt", "/kernel/nvidia-535srv-open/nvidia.ko", other + stanza("linux-modules-nvidia-535-server-open-"+runs, "install ok installed", "6.8.0-52.53+1"),
-			"/kernel/nvidia-535srv-open/nvidia.ko", OriginPrebuilt, Package{Name: "linux-modules-nvidia-535-server-open-" + runs, Version: "6.8.0-52.53+1", State: "ii", Arch: "amd64"},
+			"/kernel/nvidia-535srv-open/nvidia.ko", OriginPrebuilt,
+			Package{Name: "linux-modules-nvidia-535-server-open-" + runs, Version: "6.8.0-52.53+1", State: "ii", Arch: "amd64"},
 		},
 		{
 			"DKMS, an older branch removed", "/updates/dkms/nvidia.ko.zst",
 			stanza("nvidia-dkms-470", "deinstall ok config-files", "470.256.02-0ubuntu1") + other + stanza("nvidia-dkms-535", "hold ok half-configured", "535.183.01-0ubuntu0.22.04.1"),
-			"/updates/dkms/nvidia.ko.zst", OriginDKMS, Package{Name: "nvidia-dkms-535", Version: "535.183.01-0ubuntu0.22.04.1", State: "iF", Held: true, Arch: "amd64"},
+			"/updates/dkms/nvidia.ko.zst", OriginDKMS,
+			Package{Name: "nvidia-dkms-535", Version: "535.183.01-0ubuntu0.22.04.1", State: "iF", Held: true, Arch: "amd64"},
 		},
 		{".run file, no package", "/kernel/drivers/video/nvidia.ko", other, "/kernel/drivers/video/nvidia.ko", OriginRunfile, Package{}},
 		{"a last stanza without its end", "/extra/nvidia.ko.xz", strings.TrimSpace(stanza("nvidia-kernel-dkms", "install ok unpacked", "535.183.01-1")), "/extra/nvidia.ko.xz", OriginKmod, Package{Name: "nvidia-kernel-dkms", Version: "535.183.01-1", State: "iU", Arch: "amd64"}},
@@ -62,7 +64,7 @@ func TestReadInstalled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := fixture.Tree(t, map[string]string{modules + tt.module: "", dpkgStatus: tt.status}, nil)
-			got := readsInstalled(t, root, here(), long)
+			got := readsInstalled(t, root, here())
 			want := ModuleFile{Origin: tt.origin}
 			if tt.path != "" {
 				want.Path = modules + tt.path
@@ -83,7 +85,7 @@ func TestReadInstalledUnknown(t *testing.T) {
 		"/lib/modules/" + runs + "/updates/dkms/nvidia.ko": "", "/lib/modules/" + runs + "/kernel/drivers/video/nvidia.ko": "",
 		dpkgStatus: stanza("nvidia-dkms-535", "install ok installed", "535.1-1"),
 	}, nil)
-	got := readsInstalled(t, root, here(), long)
+	got := readsInstalled(t, root, here())
 	if got.Module.Known() || !strings.Contains(got.Module.Why(), "several origins") || !got.Package.Known() {
 		t.Errorf("two modules: %+v", got)
 	}
@@ -93,7 +95,7 @@ func TestReadInstalledUnknown(t *testing.T) {
 		"unknown":                func(f *Facts) { f.Kernel = fact.Fact[string]{} },
 	} {
 		f := here()
-		if change(&f); readsInstalled(t, root, f, long).Module.Known() {
+		if change(&f); readsInstalled(t, root, f).Module.Known() {
 			t.Errorf("%s: the module is known", name)
 		}
 	}
@@ -102,7 +104,7 @@ func TestReadInstalledUnknown(t *testing.T) {
 		"a driver container":      func(f *Facts) { f.NVML.Root = "/run/nvidia/driver" },
 	} {
 		f := here()
-		if change(&f); !reflect.DeepEqual(readsInstalled(t, root, f, long), Installed{}) {
+		if change(&f); !reflect.DeepEqual(readsInstalled(t, root, f), Installed{}) {
 			t.Errorf("%s: it was read", name)
 		}
 	}
