@@ -181,19 +181,19 @@ func (f Facts) byAnswer(need cuda.Version, what string) Result {
 	case limited:
 		return warn("%s", f.shortOf(what, v)).because(
 			"it runs with limits (minor-version compatibility): kernels that come only as PTX of a newer CUDA end in error 222", 222).
-			fix(newerDriver(need)...).from(v.source)
+			fix(f.newerDriver(need)...).from(v.source)
 	case forward:
 		return pass("%s, and it runs %s", what, v.why).from(v.source)
 	case cannot:
 		return fail("%s", f.shortOf(what, v)).because(insufficient+"; "+v.why, 35).
-			fix(append(newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
+			fix(append(f.newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
 	case undecided:
 	}
 	if v.have.IsZero() {
 		return unknown("%s: %s", what, v.why)
 	}
 	return warn("%s", f.shortOf(what, v)).because(insufficient+" unless forward compatibility helps: "+v.why, 35).
-		fix(append(newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
+		fix(append(f.newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
 }
 
 func major(v cuda.Version) string { return result(StatusPass, "%d", v.Major).What }
@@ -216,7 +216,7 @@ func anyBoard(r image.Requirement, facts requireFacts) bool {
 
 func (f Facts) newerFor(r image.Requirement) []string {
 	if need, ok := loneCUDA(r); ok {
-		if lines := newerDriver(need); len(lines) > 0 {
+		if lines := f.newerDriver(need); len(lines) > 0 {
 			return lines
 		}
 	}

@@ -61,6 +61,7 @@ func TestCUDARequirement(t *testing.T) {
 		{"the same major, on GeForce", and(geforce580, requires("cuda>=13.1")), "warn", "13.1|580.95.05|13.0|222"},
 		{"the same major, on a data-centre GPU", and(tesla535, requires("cuda>=12.9")), "warn", "12.9|12.2|222"},
 		{"a higher major, on GeForce", and(geforce535, requires("cuda>=13.0")), "fail", "13.0|535.183.06|12.2|35|driver branch 580|use an image for CUDA 12"},
+		{"a higher major, on a system that is one image", and(geforce535, requires("cuda>=13.0"), func(f *Facts) { f.Host.OS = known(host.OS{ID: "talos"}) }), "fail", "bring driver branch 580 or later to this host: Talos"},
 		{"a higher major, on TITAN", and(titan535, requires("cuda>=13.0")), "fail", "12.2"},
 		{"a higher major, on a GeForce that NVML was not asked for", and(geforce535, everyGPU(notAsked), requires("cuda>=13.0")), "fail", "GeForce"},
 		{"a higher major, on a data-centre GPU", and(tesla535, requires("cuda>=13.0")), "warn", "13.0|12.2|35"},

@@ -170,14 +170,18 @@ func (f Facts) shortOf(what string, v verdict) string {
 	return what + ", but driver " + f.driverName() + " gives " + v.have.String()
 }
 
-// newerDriver says which driver would serve a need, and what tells the way to it.
-func newerDriver(need cuda.Version) []string {
+// newerDriver says which driver would serve a need, and what tells the way to it: a system that is one image gets it
+// with another image.
+func (f Facts) newerDriver(need cuda.Version) []string {
 	branch, ok := cuda.RecommendedBranch(need)
 	if !ok {
 		branch, ok = cuda.BranchFor(need)
 	}
 	if !ok {
 		return nil
+	}
+	if words := f.mend.Image(); words != "" {
+		return []string{fmt.Sprintf("bring driver branch %d or later to this host: %s", branch, words)}
 	}
 	return []string{fmt.Sprintf("install driver branch %d or later on this host (gpu-preflight plan --cuda %s)", branch, need)}
 }
