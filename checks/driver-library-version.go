@@ -93,8 +93,15 @@ func nvmlMismatch(f Facts) Result {
 	return f.mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
 }
 
-// reload is what brings module and libraries to one version.
-func (f Facts) reload() string { return f.mend.Match(f.loaded(), f.Host.Kernel.Value) }
+// reload is what brings module and libraries to one version. Where libraries of the module's version are there too, it
+// is not the module that stayed behind.
+func (f Facts) reload() string {
+	loaded := f.loaded()
+	if slices.Contains(f.libcudas(), loaded) {
+		loaded = ""
+	}
+	return f.mend.Match(loaded, f.Host.Kernel.Value)
+}
 
 func (f Facts) mismatch(module, libraries string) Result {
 	return fail("the loaded kernel module is %s, but this launch %s", module, libraries).

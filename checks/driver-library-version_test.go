@@ -26,6 +26,12 @@ var upgraded = and(initCode(host.NVMLLibRMMismatch), mounts(""), libraries("/", 
 	f.Host.NVML.Library = known("/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.570.133.07")
 })
 
+// stayedBehind is a module built by DKMS whose package has the version that is loaded.
+func stayedBehind(f *Facts) {
+	f.Host.Installed.Module = known(host.ModuleFile{Path: "/lib/modules/6.8.0-52-generic/updates/dkms/nvidia.ko", Origin: host.OriginDKMS})
+	f.Host.Installed.Package = known(host.Package{Name: "nvidia-dkms-570", Version: "570.86.15-0ubuntu1", State: "ii"})
+}
+
 func TestDriverLibraryVersion(t *testing.T) {
 	const mount = "/usr/lib/x86_64-linux-gnu/libcuda.so."
 	testCheck(t, driverLibraryVersion, []row{
@@ -41,6 +47,8 @@ func TestDriverLibraryVersion(t *testing.T) {
 		{"module unread", func(f *Facts) { f.Host.Driver.Version = missing[string]() }, "unknown", "time-out"},
 		// NVML's own answer.
 		{"NVML's mismatch", upgraded, "fail", "570.86.15|570.133.07|803|reboot"},
+		{"NVML's mismatch, and DKMS's package stayed behind", and(upgraded, stayedBehind), "fail", "bring nvidia-dkms-570, which still has 570.86.15, to the libraries' version"},
+		{"a stale specification beside libraries that fit", and(mounts(mount+"570.133.07"), stayedBehind), "fail", "reboot this host|nvidia-ctk cdi generate"},
 		{"NVML's mismatch, module unread", and(upgraded, func(f *Facts) { f.Host.Driver.Version = missing[string]() }), "fail", "570.133.07"},
 		{"the launch uses the driver root that NVML was asked in", and(upgraded, driverRoot("/")), "fail", ""},
 		{"the launch uses another driver root", and(upgraded, driverRoot("/run/nvidia/driver")), "warn", "/run/nvidia/driver"},
