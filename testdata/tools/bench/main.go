@@ -57,5 +57,8 @@ func run(ctx context.Context, bin, tools, nvml string, rounds int) error {
 	if err := printSizes(ctx, os.Stdout, dir, programs); err != nil {
 		return err
 	}
-	return s.printDoctor(ctx, os.Stdout)
+	if err := s.printDoctor(ctx, os.Stdout); err != nil {
+		return err
+	}
+	return s.printEvidence(ctx, os.Stdout)
 }

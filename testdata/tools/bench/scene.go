@@ -26,18 +26,36 @@ func (s scene) build(ctx context.Context, nvml string) error {
 		if name == "newer" { // than the driver: the image is looked into
 			env = []string{"NVIDIA_REQUIRE_CUDA=cuda>=13.1"}
 		}
-		config, err := json.Marshal(containerConfig(gpus, env...))
-		if err != nil {
+		if err := s.bundle(files, name, containerConfig(gpus, env...)); err != nil {
 			return err
 		}
-		state, err := json.Marshal(map[string]any{"ociVersion": "1.0.2", "id": "bench-" + name, "status": "creating", "pid": os.Getpid(), "bundle": s.path(name)})
-		if err != nil {
-			return err
-		}
-		files[name+"/config.json"], files[name+"/state.json"] = string(config), string(state)
-		files[name+"/rootfs/etc/hostname"] = "bench\n"
 	}
 	files["shim/next"] = s.noop + "\n"
+	if err := s.write(files); err != nil {
+		return err
+	}
+	if err := s.links(); err != nil {
+		return err
+	}
+	return s.library(ctx, nvml)
+}
+
+// bundle adds a bundle, and the state that its hook is given.
+func (s scene) bundle(files map[string]string, name string, container map[string]any) error {
+	config, err := json.Marshal(container)
+	if err != nil {
+		return err
+	}
+	state, err := json.Marshal(map[string]any{"ociVersion": "1.0.2", "id": "bench-" + name, "status": "creating", "pid": os.Getpid(), "bundle": s.path(name)})
+	if err != nil {
+		return err
+	}
+	files[name+"/config.json"], files[name+"/state.json"] = string(config), string(state)
+	files[name+"/rootfs/etc/hostname"] = "bench\n"
+	return nil
+}
+
+func (s scene) write(files map[string]string) error {
 	for name, text := range files {
 		if err := os.MkdirAll(filepath.Dir(s.path(name)), 0o755); err != nil {
 			return err
@@ -46,16 +64,14 @@ func (s scene) build(ctx context.Context, nvml string) error {
 			return err
 		}
 	}
-	if err := s.links(); err != nil {
-		return err
-	}
-	return s.library(ctx, nvml)
+	return nil
 }
 
-func (s scene) links() error {
+// hostLinks makes the links of a host with a driver.
+func (s scene) hostLinks(host, driver string) error {
 	for name, target := range map[string]string{
-		"host/proc/self/ns/pid":                           "pid:[4026531836]",
-		"host/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1": "libnvidia-ml.so." + driver,
+		host + "/proc/self/ns/pid":                           "pid:[4026531836]",
+		host + "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1": "libnvidia-ml.so." + driver,
 	} {
 		if err := os.MkdirAll(filepath.Dir(s.path(name)), 0o755); err != nil {
 			return err
@@ -63,6 +79,13 @@ func (s scene) links() error {
 		if err := os.Symlink(target, s.path(name)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (s scene) links() error {
+	if err := s.hostLinks("host", driver); err != nil {
+		return err
 	}
 	// A registration has a hard link; across file systems a copy does for the benchmark.
 	hook, err := os.ReadFile(filepath.Join(s.bin, "gpu-preflight-hook"))
