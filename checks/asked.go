@@ -10,7 +10,7 @@ import (
 
 // gpu is one GPU of the host, joined from what the driver's files, the PCI bus and NVML say of it.
 type gpu struct {
-	host.GPU
+	*host.GPU // never nil; what is known of it is shared with the facts, for it is large
 	bus, uuid, model string
 	minor, index     int // -1: unknown
 	offBus           bool
@@ -58,7 +58,7 @@ func (f Facts) gpus() []gpu {
 		bus = busID(bus)
 		i := slices.IndexFunc(all, func(g gpu) bool { return bus != "" && g.bus == bus })
 		if i < 0 {
-			all = append(all, gpu{bus: bus, minor: -1, index: -1})
+			all = append(all, gpu{GPU: &host.GPU{}, bus: bus, minor: -1, index: -1})
 			i = len(all) - 1
 		}
 		return &all[i]
@@ -73,7 +73,8 @@ func (f Facts) gpus() []gpu {
 		g := at(p.Bus)
 		g.uuid, g.model, g.minor, g.excluded = p.UUID, p.Model, p.Minor, p.Excluded
 	}
-	for _, n := range f.Host.NVML.GPUs {
+	for i := range f.Host.NVML.GPUs {
+		n := &f.Host.NVML.GPUs[i]
 		g := at(n.Bus)
 		g.GPU = n
 		g.uuid = firstKnown(n.UUID.Value, g.uuid)

@@ -39,7 +39,7 @@ const ostree = "this system upgrades its driver by another image (rpm-ostree upg
 
 // Host is what a remedy depends on.
 type Host struct {
-	facts host.Facts
+	facts *host.Facts
 	parts []Part
 }
 
@@ -49,7 +49,7 @@ func For(facts host.Facts) Host {
 	if installed := facts.Installed.Package.Value; installed.Name != "" {
 		packages = []host.Package{installed} // at a launch
 	}
-	return Host{facts: facts, parts: Parts(packages)}
+	return Host{facts: &facts, parts: Parts(packages)}
 }
 
 // Family sorts the host by os-release.
