@@ -182,7 +182,7 @@ func (r *running) listen(ctx context.Context, line func([]byte)) (ended bool, er
 			err = fmt.Errorf("%w: %v", errPanic, trouble)
 		}
 	}()
-	chunk, total := make([]byte, 32<<10), 0
+	chunk, total := make([]byte, 8<<10), 0
 	var rest []byte
 	for err == nil {
 		_ = r.out.SetReadDeadline(time.Now().Add(lookAfter))

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,11 +30,10 @@ func run(ctx context.Context, bin, tools, nvml string, rounds int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s := scene{dir: dir}
-	if s.bin, err = filepath.Abs(bin); err != nil {
-		return err
-	}
-	if s.noop, err = filepath.Abs(filepath.Join(tools, "noop")); err != nil {
+	s := scene{dir: dir, bin: filepath.Join(dir, "bin"), noop: filepath.Join(dir, "bin/noop")}
+	// Copies, as on a host where they are installed: a file that the linker has just written lies in the page cache in
+	// small pieces, and starts a sixth slower.
+	if err = errors.Join(os.CopyFS(s.bin, os.DirFS(bin)), copyFile(s.noop, filepath.Join(tools, "noop"))); err != nil {
 		return err
 	}
 	if err = s.build(ctx, nvml); err != nil {
@@ -61,4 +61,12 @@ func run(ctx context.Context, bin, tools, nvml string, rounds int) error {
 		return err
 	}
 	return s.printEvidence(ctx, os.Stdout)
+}
+
+func copyFile(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
 }

@@ -88,16 +88,12 @@ func (s scene) links() error {
 		return err
 	}
 	// A registration has a hard link; across file systems a copy does for the benchmark.
-	hook, err := os.ReadFile(filepath.Join(s.bin, "gpu-preflight-hook"))
-	if err != nil {
-		return err
-	}
 	for _, name := range []string{"gpu-preflight-hook", "gpu-preflight-nvml"} {
 		if err := os.Symlink(filepath.Join(s.bin, name), s.path("shim/"+name)); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(s.path("shim/gpu-preflight-runtime"), hook, 0o755)
+	return copyFile(s.path("shim/gpu-preflight-runtime"), filepath.Join(s.bin, "gpu-preflight-hook"))
 }
 
 // library builds the fake NVML.
