@@ -342,6 +342,12 @@ func TestObserver(t *testing.T) {
 		{env("NVIDIA_MIG_CONFIG_DEVICES="), false},
 		{env("DRA_ADMIN_ACCESS=true"), true},
 		{env("DRA_ADMIN_ACCESS=false"), false},
+		{env("CUDA_VISIBLE_DEVICES="), true},
+		{env("CUDA_VISIBLE_DEVICES=-1"), true},
+		{env("CUDA_VISIBLE_DEVICES=-1,0"), true}, // what stands behind an invalid index does not count
+		{env("CUDA_VISIBLE_DEVICES=0,-1"), false},
+		{env("CUDA_VISIBLE_DEVICES=0"), false},
+		{env("CUDA_VISIBLE_DEVICES=", "CUDA_VISIBLE_DEVICES=0"), false},
 		{Container{}.devices(char("/dev/nvidia-caps/nvidia-cap1", 239, 1)), true},
 		{env("NVIDIA_VISIBLE_DEVICES=all").privileged().cdiHook(), false}, // has every node, MIG's own among them
 		{program("/usr/bin/nvidia-smi", "-L"), true},

@@ -49,10 +49,21 @@ func observer(c *Container, capabilities []string, migControl bool) string {
 	if value, _ := c.Getenv("DRA_ADMIN_ACCESS"); value == "true" {
 		return "DRA admin access" // written by drivers after kubernetes-sigs/dra-example-driver
 	}
+	if value, set := c.Getenv("CUDA_VISIBLE_DEVICES"); set && hidesAll(value) {
+		return "CUDA_VISIBLE_DEVICES hides every GPU from CUDA"
+	}
 	if name := program(c.Args); slices.Contains(watchers, name) {
 		return "its program is " + name
 	}
 	return ""
+}
+
+// hidesAll reads CUDA_VISIBLE_DEVICES: an empty one hides every GPU, and an invalid index all that follow it
+// (CUDA Programming Guide, CUDA Environment Variables).
+func hidesAll(value string) bool {
+	first, _, _ := strings.Cut(value, ",")
+	first = strings.TrimSpace(first)
+	return first == "" || first == "-1"
 }
 
 // program is the name of the program that a container runs, past what only starts it. The entrypoint of the
