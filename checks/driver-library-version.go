@@ -85,10 +85,11 @@ func nvmlMismatch(f Facts) Result {
 			fix(f.reload()).from(nvml.Init.Source, f.Host.Libraries.Source)
 	}
 	library := "of another version"
-	if v, ok := libraryVersion(nvml.Library.Value); ok {
+	others := slices.DeleteFunc(f.libcudas(), func(v string) bool { return v == f.driverName() })
+	if v, ok := libraryVersion(nvml.Library.Value); ok && v != f.driverName() {
 		library = v
-	} else if files := f.libcudas(); len(files) > 0 {
-		library = list(files)
+	} else if len(others) > 0 {
+		library = list(others)
 	}
 	return f.mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
 }

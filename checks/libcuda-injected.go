@@ -38,7 +38,7 @@ var libcudaInjected = Check{
 		case len(unread) > 0:
 			return unknown("%s: %s", unread[0].Path, unread[0].There.Why())
 		}
-		return pass("%d files of the driver to mount are there", len(f.Host.Sources)).from(f.Host.Sources[0].There.Source)
+		return pass("%s of the driver to mount, and nothing is missing", counted(len(f.Host.Sources), "file")).from(f.Host.Sources[0].There.Source)
 	},
 }
 

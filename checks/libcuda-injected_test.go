@@ -21,7 +21,7 @@ func TestLibcudaInjected(t *testing.T) {
 	const dir = "/usr/lib/x86_64-linux-gnu/"
 	stale := source(dir+"libcuda.so.570.133.07", known(false))
 	testCheck(t, libcudaInjected, []row{
-		{"healthy", nil, "pass", "1 files"},
+		{"healthy", nil, "pass", "1 file of the driver to mount, and nothing is missing"},
 		{"nobody looked: a hook, a facts file", noSources, "skip", "not asked"},
 		{"a stale specification", stale, "fail", dir + "libcuda.so.570.133.07|570.86.15|stale|the runtime cannot make that mount|nvidia-ctk cdi generate --output=|nvidia-cdi-refresh"},
 		{"libcuda is named before the others", and(source(dir+"libnvidia-ml.so.570.133.07", known(false)), stale), "fail", "mounts " + dir + "libcuda.so.570.133.07 (and 1 more)"},
