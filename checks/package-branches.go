@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/remedy"
 )
 
@@ -38,8 +39,8 @@ var packageBranches = Check{
 		}
 		versions := versionsIn(parts)
 		if len(versions) > 1 {
-			return warn("packages of several versions are installed: %s", strings.Join(versions, ", ")).
-				fix("bring them to one version (apt-get update; apt-get install --only-upgrade on Ubuntu), then reboot").from(packages.Source)
+			return warn("packages of several versions are installed: %s", versionWords(parts, versions)).
+				fix(f.oneVersion(parts, versions[len(versions)-1])...).from(packages.Source)
 		}
 		if loaded := f.loaded(); loaded != "" && len(versions) == 1 && versions[0] != loaded {
 			return warn("the packages are of version %s, and the loaded module of %s", versions[0], loaded).
@@ -51,12 +52,7 @@ var packageBranches = Check{
 
 // holdAll holds the packages that are free to be upgraded under the loaded module.
 func (f Facts) holdAll(parts []remedy.Part) []string {
-	var names []string
-	for _, p := range parts {
-		if !p.Held && !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
-		}
-	}
+	names := labels(slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool { return p.Held }))
 	if len(names) == 0 {
 		return nil
 	}
@@ -72,36 +68,64 @@ func branchesOf(parts []remedy.Part) []int {
 	return slices.Compact(list)
 }
 
+// versionsIn are the versions of a driver's packages, the oldest first.
 func versionsIn(parts []remedy.Part) []string {
 	var list []string
 	for _, p := range parts {
-		if p.Driver != "" {
+		if p.Driver != "" && !slices.Contains(list, p.Driver) {
 			list = append(list, p.Driver)
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	slices.SortFunc(list, func(a, b string) int {
+		x, _ := cuda.ParseDriver(a) // remedy.Upstream has cut them
+		y, _ := cuda.ParseDriver(b)
+		return cmp.Or(x.Compare(y), strings.Compare(a, b))
+	})
+	return list
 }
 
-// branchWords names the packages of each branch.
+// branchWords names the packages of each branch, and tells those that only an upgrade or a purge can have left.
 func branchWords(parts []remedy.Part, branches []int) string {
 	var words []string
 	for _, b := range branches {
 		of := slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool { return p.Branch != b })
-		words = append(words, fmt.Sprintf("%d (%s)", b, packageNames(of)))
+		orphans := ""
+		if len(ofRole(of, remedy.RoleModule, remedy.RoleMeta)) == 0 {
+			orphans = ": orphans, without a module or a metapackage of this branch"
+		}
+		words = append(words, fmt.Sprintf("%d (%s%s)", b, packageNames(of), orphans))
 	}
 	return strings.Join(words, "; ")
+}
+
+// versionWords names the packages of each version.
+func versionWords(parts []remedy.Part, versions []string) string {
+	var words []string
+	for _, v := range versions {
+		of := slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool { return p.Driver != v })
+		words = append(words, v+" ("+packageNames(of)+")")
+	}
+	return strings.Join(words, "; ")
+}
+
+// oneVersion brings what stayed behind to the newest version that is installed.
+func (f Facts) oneVersion(parts []remedy.Part, newest string) (fixes []string) {
+	behind := labels(slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool { return p.Driver == newest || p.Driver == "" }))
+	if command, ok := f.mend.Install(newest, behind...); ok {
+		fixes = append(fixes, command)
+	} else {
+		fixes = append(fixes, "bring "+list(behind)+" to version "+newest+", from where the other packages come")
+	}
+	if newest != f.loaded() {
+		fixes = append(fixes, "then reboot, so that module and libraries are of one version")
+	}
+	return fixes
 }
 
 // oneBranch removes what does not belong to the branch that stays.
 func (f Facts) oneBranch(parts []remedy.Part) []string {
 	keep := f.branchThatStays()
-	var others []string
-	for _, p := range parts {
-		if p.Branch != keep && !slices.Contains(others, p.Name) {
-			others = append(others, p.Name)
-		}
-	}
+	others := labels(slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool { return p.Branch == keep }))
 	return append(f.mend.Remove(others...), "then reboot, so that module and libraries are of one version")
 }
 

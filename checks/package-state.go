@@ -30,9 +30,9 @@ var packageState = Check{
 			switch {
 			case !strings.Contains(p.Name, "nvidia") && !strings.HasPrefix(p.Name, "libcuda"):
 			case p.State == "rc":
-				left = append(left, p.Name)
+				left = append(left, p.Label())
 			case len(p.State) == 2 && strings.ContainsRune("UFHWt", rune(p.State[1])):
-				broken = append(broken, p.Name+" ("+p.State+", "+stateWords(p)+")")
+				broken = append(broken, p.Label()+" ("+p.State+", "+stateWords(p)+")")
 			}
 		}
 		if len(broken) > 0 {

@@ -104,14 +104,16 @@ func ofRole(parts []remedy.Part, roles ...remedy.Role) []remedy.Part {
 }
 
 // packageNames joins the names of packages, each once.
-func packageNames(parts []remedy.Part) string {
-	var list []string
+func packageNames(parts []remedy.Part) string { return few(labels(parts)) }
+
+// labels are the names of packages, each once.
+func labels(parts []remedy.Part) (list []string) {
 	for _, p := range parts {
-		if !slices.Contains(list, p.Name) {
-			list = append(list, p.Name)
+		if !slices.Contains(list, p.Label()) {
+			list = append(list, p.Label())
 		}
 	}
-	return few(list)
+	return list
 }
 
 // few joins at most six names.

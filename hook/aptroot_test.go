@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -21,6 +22,7 @@ import (
 type deb struct {
 	name, version, depends, installed string
 	held, auto                        bool
+	arch                              string // amd64 where it is empty
 }
 
 // aptRoot is a host below a folder with a real dpkg database and a real local repository.
@@ -39,6 +41,7 @@ func newAptRoot(t *testing.T, files, links map[string]string, debs []deb) aptRoo
 		r.write(dir+"/.keep", "")
 	}
 	r.write("var/lib/dpkg/status", "")
+	r.write("var/lib/dpkg/arch", "amd64\ni386\n")
 	r.write("etc/apt/sources.list", "deb [trusted=yes] file:"+r.root+"/repository ./\n")
 	auto := ""
 	for _, d := range debs {
@@ -83,7 +86,7 @@ func (r aptRoot) run(name string, args ...string) string {
 func (r aptRoot) apt(args ...string) {
 	r.t.Helper()
 	var options []string
-	for _, option := range []string{"Dir::State=ROOT/var/lib/apt", "Dir::State::status=ROOT/var/lib/dpkg/status", "Dir::Etc=ROOT/etc/apt", "Dir::Cache=ROOT/var/cache/apt", "Dir::Log=ROOT/var/log/apt", "APT::Sandbox::User=root", "APT::Architecture=amd64"} {
+	for _, option := range []string{"Dir::State=ROOT/var/lib/apt", "Dir::State::status=ROOT/var/lib/dpkg/status", "Dir::Etc=ROOT/etc/apt", "Dir::Cache=ROOT/var/cache/apt", "Dir::Log=ROOT/var/log/apt", "APT::Sandbox::User=root", "APT::Architecture=amd64", "APT::Architectures=amd64,i386"} {
 		options = append(options, "-o", strings.ReplaceAll(option, "ROOT", r.root))
 	}
 	r.run("apt-get", append(options, args...)...)
@@ -92,16 +95,17 @@ func (r aptRoot) apt(args ...string) {
 // build makes a .deb with one configuration file, which a removal leaves behind.
 func (r aptRoot) build(d deb) string {
 	r.t.Helper()
-	dir := filepath.Join("tmp", d.name+"_"+d.version)
-	control := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: x <x@example.com>\nDescription: x\n", d.name, d.version)
+	arch := cmp.Or(d.arch, "amd64")
+	control := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: %s\nMulti-Arch: same\nMaintainer: x <x@example.com>\nDescription: x\n", d.name, d.version, arch)
 	if d.depends != "" {
 		control += "Depends: " + d.depends + "\n"
 	}
-	conf := "/etc/packages/" + d.name
+	dir := filepath.Join("tmp", d.name+"_"+d.version+"_"+arch)
+	conf := "/etc/packages/" + d.name + "-" + arch
 	r.write(dir+"/DEBIAN/control", control)
 	r.write(dir+"/DEBIAN/conffiles", conf+"\n")
 	r.write(dir+conf, d.version+"\n")
-	file := filepath.Join("repository", d.name+"_"+strings.ReplaceAll(d.version, ":", "%3a")+"_amd64.deb")
+	file := filepath.Join("repository", d.name+"_"+strings.ReplaceAll(d.version, ":", "%3a")+"_"+arch+".deb")
 	r.run("dpkg-deb", "--root-owner-group", "--build", dir, file)
 	return file
 }
@@ -207,7 +211,7 @@ func scenes() []scene {
 		},
 		{
 			"a partial upgrade", driver535(deb{name: "libnvidia-gl-535-server", version: "535.216.01-0ubuntu0.22.04.1", installed: "ii"}), prebuiltRunning,
-			map[string]string{"package-branches": "warn 535.183.06, 535.216.01"},
+			map[string]string{"package-branches": "warn 535.183.06 (|535.216.01 (libnvidia-gl-535-server)"},
 		},
 		{
 			"two repositories", driver535(deb{name: "nvidia-fabricmanager-535", version: "535.161.07-0ubuntu1", installed: "ii"}, deb{name: "nvidia-fabricmanager-535", version: "535.183.06-0ubuntu1"}),
@@ -220,6 +224,18 @@ func scenes() []scene {
 		{
 			"left-over settings", driver535(deb{name: "libnvidia-compute-470", version: "470.103.01-0ubuntu0.22.04.1", installed: "rc"}), prebuiltRunning,
 			map[string]string{"package-state": "pass harmless: libnvidia-compute-470", "package-branches": "pass 535"},
+		},
+		{
+			"orphans for 32-bit programs", driver535(deb{name: "libnvidia-compute-470", version: "470.103.01-0ubuntu0.22.04.1", installed: "ii", arch: "i386"}), prebuiltRunning,
+			map[string]string{"package-branches": "warn 470 (libnvidia-compute-470:i386: orphans|apt-get purge libnvidia-compute-470:i386"},
+		},
+		{
+			"32-bit libraries that stayed behind",
+			driver535(
+				deb{name: "libnvidia-gl-535-server", version: "535.161.07-0ubuntu0.22.04.1", installed: "ii", arch: "i386"},
+				deb{name: "libnvidia-gl-535-server", version: "535.183.06-0ubuntu0.22.04.1", arch: "i386"},
+			), prebuiltRunning,
+			map[string]string{"package-branches": "warn 535.161.07 (libnvidia-gl-535-server:i386)|apt-get install libnvidia-gl-535-server:i386=535.183.06-0ubuntu0.22.04.1"},
 		},
 		{
 			"half installed", driver535(deb{name: "nvidia-compute-utils-535-server", version: "535.183.06-0ubuntu0.22.04.1", installed: "iU"}), prebuiltRunning,
@@ -243,7 +259,17 @@ func scenes() []scene {
 				{name: "nvidia-dkms-open", version: "590.44.01-1ubuntu1", installed: "ii"},
 			},
 			map[string]string{"/sys/module/nvidia/version": "590.44.01\n"},
-			map[string]string{"package-branches": "pass branch 590", "package-origins": "pass NVIDIA's repository", "package-metapackage": "pass nvidia-open is in charge"},
+			map[string]string{"package-branches": "pass branch 590", "package-origins": "pass NVIDIA's repository", "package-metapackage": "pass nvidia-open is in charge", "package-holds": "pass none"},
+		},
+		{
+			"the same names, and the next branch in the lists",
+			[]deb{
+				{name: "nvidia-open", version: "590.44.01-1ubuntu1", installed: "ii"},
+				{name: "nvidia-open", version: "595.71.05-1ubuntu1"},
+				{name: "nvidia-driver-pinning-590", version: "590-1ubuntu1"},
+			},
+			map[string]string{"/sys/module/nvidia/version": "590.44.01\n"},
+			map[string]string{"package-holds": "warn branch 590|595.71.05|apt-get install nvidia-driver-pinning-590"},
 		},
 	}
 }

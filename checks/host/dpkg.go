@@ -122,6 +122,10 @@ func offered(ctx context.Context, o Options, t tree, installed []Package) fact.F
 			key, path, _ := strings.Cut(place, "=")
 			options = append(options, "-o", key+"="+o.Root+path)
 		}
+		known, _ := t.text("/var/lib/dpkg/arch") // absent where packages of one architecture alone are known
+		for arch := range strings.FieldsSeq(known) {
+			options = append(options, "-o", "APT::Architectures::="+arch)
+		}
 	}
 	names, why := runTool(ctx, o, "apt-cache", append(options, "pkgnames")...)
 	if why != "" {
@@ -131,8 +135,9 @@ func offered(ctx context.Context, o Options, t tree, installed []Package) fact.F
 	running := t.kernel()
 	ask := slices.DeleteFunc(names, func(name string) bool { return !mayBeNamed(name, kernels.Value, running.Value) })
 	for _, p := range installed {
-		if p.State != "rc" && !slices.Contains(ask, p.Name) && mayBeNamed(p.Name, kernels.Value, running.Value) {
-			ask = append(ask, p.Name)
+		named := strings.HasPrefix(p.Name, "libnvidia-") || mayBeNamed(p.Name, kernels.Value, running.Value)
+		if p.State != "rc" && !slices.Contains(ask, p.Label()) && named {
+			ask = append(ask, p.Label())
 		}
 	}
 	if len(ask) == 0 {

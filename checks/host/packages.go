@@ -21,9 +21,21 @@ type Package struct {
 	Depends string `json:"depends,omitempty"` // of metapackages: what they pull
 }
 
+// Label is the name by which the package tool finds the package: one for 32-bit programs only with its architecture, since
+// without it the machine's own is meant (dpkg, rpm).
+func (p Package) Label() string {
+	switch p.Arch {
+	case "i386":
+		return p.Name + ":i386"
+	case "i686":
+		return p.Name + ".i686"
+	}
+	return p.Name
+}
+
 // Candidate is a version of a package that the local package lists offer.
 type Candidate struct {
-	Name    string `json:"name"`
+	Name    string `json:"name"` // with the architecture as in Package.Label
 	Version string `json:"version"`
 	From    string `json:"from,omitempty"` // the repository
 }
