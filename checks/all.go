@@ -41,6 +41,7 @@ func All() []Check {
 		dkmsTree,
 		secureBoot,
 		moduleParameters,
+		companionModules,
 		kernelLog,
 		libraryCopies,
 		hostCUDAToolkit,

@@ -126,7 +126,7 @@ func TestAllIsWhole(t *testing.T) {
 	}
 	doctors := []string{
 		"gpu-on-pci", "module-for-running-kernel", "module-for-next-kernel", "module-origin", "module-on-disk", "dkms-tree",
-		"secure-boot", "module-parameters", "kernel-log", "library-copies", "host-cuda-toolkit", "nvidia-smi",
+		"secure-boot", "module-parameters", "companion-modules", "kernel-log", "library-copies", "host-cuda-toolkit", "nvidia-smi",
 		"package-state", "package-metapackage", "package-branches", "package-origins", "package-holds",
 		"fabric-manager-package", "fabric-manager-log", "nvlink5-modules", "container-toolkit", "cdi-files", "device-links",
 		"persistence-mode", "driver-branch-supported",

@@ -59,11 +59,11 @@ func parseModProbe(path, text string) []ModProbe {
 	return found
 }
 
-// concernsDriver tells the modules of NVIDIA's GPUs, of their rivals, and those that Fabric Manager needs on B200 and
-// B300; by kernel name, with underscores.
+// concernsDriver tells the modules of NVIDIA's GPUs, of their rivals, and those by which network adapters and Fabric
+// Manager work with them; by kernel name, with underscores.
 func concernsDriver(module string) bool {
 	return strings.HasPrefix(module, "nvidia") ||
-		slices.Contains([]string{"nouveau", "nova_core", "nova_drm", "nvgpu", "gdrdrv", "mlx5_core", "mlx5_ib", "ib_umad", "vfio_pci", "nvgrace_gpu_vfio_pci"}, module)
+		slices.Contains([]string{"nouveau", "nova_core", "nova_drm", "nvgpu", "gdrdrv", "nv_peer_mem", "mlx5_core", "mlx5_ib", "ib_umad", "vfio_pci", "nvgrace_gpu_vfio_pci"}, module)
 }
 
 // loadedModules are the loaded modules that concern the driver, by /proc/modules.
