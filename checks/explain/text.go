@@ -34,16 +34,13 @@ func Write(w io.Writer, a Answer) error {
 	return err
 }
 
+// write puts what mends it before the checks, of which a CUDA error has many.
 func (e Entry) write(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n", e.Title)
 	line(b, "seen", quoted(e.Seen), e.Seen != "")
 	line(b, "means", e.Meaning, true)
 	line(b, "layer", e.Layer, e.Layer != "")
 	line(b, "number", e.Numbers, e.Numbers != "")
-	for _, c := range e.Checks {
-		line(b, "check", c.ID+": "+c.Title, c.ID != e.Key)
-	}
-	line(b, "check", "none looks at this", len(e.Checks) == 0)
 	line(b, "errors", "CUDA "+strings.Trim(strings.ReplaceAll(fmt.Sprint(e.CUDA), " ", ", "), "[]"), len(e.CUDA) > 0)
 	line(b, "after", strings.Join(e.After, ", "), len(e.After) > 0)
 	for i, c := range e.Causes {
@@ -55,6 +52,10 @@ func (e Entry) write(b *strings.Builder) {
 		line(b, "  fix", c.Fix, c.Fix != "")
 	}
 	line(b, "open", e.Unproven, e.Unproven != "")
+	for _, c := range e.Checks {
+		line(b, "check", c.ID+": "+c.Title, c.ID != e.Key)
+	}
+	line(b, "check", "none looks at this", len(e.Checks) == 0)
 	line(b, "from", strings.Join(slices.Concat(e.Sources, e.Links), "; "), len(e.Sources)+len(e.Links) > 0)
 }
 
