@@ -43,8 +43,30 @@ var fabricManagerPackage = Check{
 			return warn("Fabric Manager is %s, and the driver %s", version, f.loaded()).
 				fix(f.mend.FabricManager(f.loaded())...).from(from, f.Host.Driver.Version.Source)
 		}
+		if other, ok := f.otherNSCQ(); ok {
+			return other
+		}
 		return pass("%s, as the driver", version).from(from)
 	},
+}
+
+// otherNSCQ warns of an NSCQ library of another version than the driver's. DCGM and others ask the NVSwitches through it;
+// CUDA does not.
+func (f Facts) otherNSCQ() (Result, bool) {
+	parts := ofRole(f.mend.Parts(), remedy.RoleFabric)
+	i := slices.IndexFunc(parts, func(p remedy.Part) bool {
+		return strings.HasPrefix(p.Name, "libnvidia-nscq") && p.Driver != "" && p.Driver != f.loaded()
+	})
+	if i < 0 {
+		return Result{}, false
+	}
+	name := parts[i].Name
+	r := warn("%s is %s, and the driver %s", name, parts[i].Driver, f.loaded()).
+		because("DCGM and other programs that ask the NVSwitches through it do not see the NVSwitches; CUDA works")
+	if command, ok := f.mend.Install(f.loaded(), name); ok {
+		return r.fix(command), true
+	}
+	return r.fix("install " + name + " of version " + f.loaded() + ", from where the driver comes from"), true
 }
 
 // managerInstalled is the version of Fabric Manager that is installed, by its package, else by its program's file.
