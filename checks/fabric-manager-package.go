@@ -11,7 +11,7 @@ import (
 // NVIDIA GPU driver interface version X don't match with driver version Y").
 var fabricManagerPackage = Check{
 	ID:     "fabric-manager-package",
-	Title:  "Fabric Manager's package has the driver's version, where it is needed",
+	Title:  "Fabric Manager has the driver's version and starts at boot, where it is needed",
 	Layer:  FabricSys,
 	Why:    "Fabric Manager does not start beside a driver of another version, and CUDA fails with 802",
 	CUDA:   []int{802},
@@ -45,6 +45,10 @@ var fabricManagerPackage = Check{
 		}
 		if other, ok := f.otherNSCQ(); ok {
 			return other
+		}
+		if boot := f.Host.Stack.ManagerAtBoot; boot.Known() && !boot.Value {
+			return warn("nvidia-fabricmanager is not enabled, and nobody starts it at the next boot").
+				fix("systemctl enable nvidia-fabricmanager").from(boot.Source)
 		}
 		return pass("%s, as the driver", version).from(from)
 	},

@@ -12,10 +12,14 @@ func TestPackageHolds(t *testing.T) {
 		{"healthy", nil, "pass", "none"},
 		{"all", held, "pass", "all are held"},
 		{"some", stack(func(s *host.Stack) { s.Packages.Value[0].Held = true }), "warn", "held: libnvidia-compute-570-server; not held"},
-		{"names without a branch, and the lists offer the next branch", and(names590, offer("nvidia-open", "595.71.05-1ubuntu1"), offer("nvidia-open", "590.48.01-1ubuntu1")), "warn",
-			"nothing keeps the driver on branch 590|the name nvidia-open carries none, and the package lists offer 595.71.05|apt-mark hold nvidia-open libnvidia-compute nvidia-dkms-open"},
-		{"the same where the lists have the package that pins the branch", and(names590, offer("nvidia-open", "595.71.05-1ubuntu1"), offer("nvidia-driver-pinning-590", "590-1ubuntu1")), "warn",
-			"apt-get install nvidia-driver-pinning-590"},
+		{
+			"names without a branch, and the lists offer the next branch", and(names590, offer("nvidia-open", "595.71.05-1ubuntu1"), offer("nvidia-open", "590.48.01-1ubuntu1")), "warn",
+			"nothing keeps the driver on branch 590|the name nvidia-open carries none, and the package lists offer 595.71.05|apt-mark hold nvidia-open libnvidia-compute nvidia-dkms-open",
+		},
+		{
+			"the same where the lists have the package that pins the branch", and(names590, offer("nvidia-open", "595.71.05-1ubuntu1"), offer("nvidia-driver-pinning-590", "590-1ubuntu1")), "warn",
+			"apt-get install nvidia-driver-pinning-590",
+		},
 		{"a pinning package is installed", and(names590, packages(host.Package{Name: "nvidia-driver-pinning-590", Version: "590-1ubuntu1", State: "ii"}), offer("nvidia-open", "595.71.05-1ubuntu1")), "pass", "none"},
 		{"all are held", and(names590, held, offer("nvidia-open", "595.71.05-1ubuntu1")), "pass", "all are held"},
 		{"the lists offer this branch alone", and(names590, offer("nvidia-open", "590.54.01-1ubuntu1")), "pass", "none"},

@@ -112,21 +112,27 @@ func (t tree) autoInstalled() fact.Fact[[]string] {
 	return fact.Of(found, extendedStates)
 }
 
-// offered asks apt-cache which versions the lists below the root offer of the packages that a fix may name. Its cache
-// is built in memory: nothing is written below the root.
+// aptOptions make apt-cache read the lists below a root, and build its cache in memory: nothing is written there.
+func (t tree) aptOptions(root string) []string {
+	options := []string{"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}
+	if root == "" {
+		return options
+	}
+	for _, place := range []string{"Dir::State=/var/lib/apt", "Dir::State::status=/var/lib/dpkg/status", "Dir::Etc=/etc/apt"} {
+		key, path, _ := strings.Cut(place, "=")
+		options = append(options, "-o", key+"="+root+path)
+	}
+	known, _ := t.text("/var/lib/dpkg/arch") // absent where packages of one architecture alone are known
+	for arch := range strings.FieldsSeq(known) {
+		options = append(options, "-o", "APT::Architectures::="+arch)
+	}
+	return options
+}
+
+// offered asks apt-cache which versions the lists below the root offer of the packages that a fix may name.
 func offered(ctx context.Context, o Options, t tree, installed []Package) fact.Fact[[]Candidate] {
 	const asked = "apt-cache madison"
-	options := []string{"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}
-	if o.Root != "" {
-		for _, place := range []string{"Dir::State=/var/lib/apt", "Dir::State::status=/var/lib/dpkg/status", "Dir::Etc=/etc/apt"} {
-			key, path, _ := strings.Cut(place, "=")
-			options = append(options, "-o", key+"="+o.Root+path)
-		}
-		known, _ := t.text("/var/lib/dpkg/arch") // absent where packages of one architecture alone are known
-		for arch := range strings.FieldsSeq(known) {
-			options = append(options, "-o", "APT::Architectures::="+arch)
-		}
-	}
+	options := t.aptOptions(o.Root)
 	names, why := runTool(ctx, o, "apt-cache", append(options, "pkgnames")...)
 	if why != "" {
 		return fact.Missing[[]Candidate](asked, why)

@@ -129,3 +129,32 @@ func isDriverVersion(s string) bool {
 	branch, err := strconv.Atoi(s[:3])
 	return err == nil && branch >= 418
 }
+
+// managerAtBoot tells whether systemd starts Fabric Manager at boot: systemctl enable links the unit into a target's
+// folder, and an image may bring it there. Who has no unit starts the daemon otherwise, or not at all: unknown.
+func (t tree) managerAtBoot() fact.Fact[bool] {
+	const unit, etc, usr = "nvidia-fabricmanager.service", "/etc/systemd/system", "/usr/lib/systemd/system"
+	found := ""
+	for _, dir := range []string{etc, "/lib/systemd/system", usr} {
+		there, err := t.exists(dir + "/" + unit)
+		if err != nil {
+			return fact.Missing[bool](dir+"/"+unit, reason(err))
+		}
+		if there {
+			found = dir + "/" + unit
+		}
+	}
+	if found == "" {
+		return fact.Missing[bool](usr+"/"+unit, "there is no unit of Fabric Manager")
+	}
+	for _, dir := range []string{etc + "/multi-user.target.wants", etc + "/graphical.target.wants", usr + "/multi-user.target.wants"} {
+		names, err := t.names(dir)
+		if err != nil && !absent(err) {
+			return fact.Missing[bool](dir, reason(err))
+		}
+		if slices.Contains(names, unit) {
+			return fact.Of(true, dir)
+		}
+	}
+	return fact.Of(false, found)
+}

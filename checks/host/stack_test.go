@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gpu-preflight/checks/fact"
 	"gpu-preflight/testdata/fixture"
 )
 
@@ -108,9 +109,11 @@ func TestStack(t *testing.T) {
 		"/run/cdi/other.json":           `{"cdiVersion":"0.5.0","kind":"vendor.com/net","devices":[]}`,
 		toolkitConfig:                   "mode = \"x\"\n[nvidia-container-runtime]\nmode = \"legacy\" \n",
 		"/dev/nvidia0":                  "c 195 0\n", "/dev/nvidiactl": "c 195 255\n", "/dev/char/195:255": "",
-		"/run/systemd/system/": "", "/sys/firmware/efi/efivars/x": "",
+		"/lib/systemd/system/nvidia-fabricmanager.service": "[Unit]\n",
+		"/run/systemd/system/":                             "", "/sys/firmware/efi/efivars/x": "",
 	}, map[string]string{
 		d + "535.183.06/source": "/usr/src/nvidia-535.183.06", d + "kernel-5.15.0-91-generic-x86_64": "535.183.06/5.15.0-91-generic/x86_64",
+		"/etc/systemd/system/multi-user.target.wants/nvidia-fabricmanager.service": "/lib/systemd/system/nvidia-fabricmanager.service",
 		"/usr/local/cuda": "cuda-12.4", "/usr/local/lib/libcuda.so.1": "libcuda.so.525.60.13",
 	})
 	o := Options{Root: root, Stack: true, AskAll: true, NVMLTimeout: 10 * time.Second, RunDir: t.TempDir(), Helper: "/nonexistent"}
@@ -142,6 +145,7 @@ func TestStack(t *testing.T) {
 		"toolkit mode": {s.ToolkitMode.Value, "legacy"},
 		"unlinked":     {s.Unlinked.Value, []string{"/dev/nvidia0"}},
 		"systemd":      {s.Systemd.Value, true},
+		"manager boot": {s.ManagerAtBoot, fact.Of(true, "/etc/systemd/system/multi-user.target.wants")},
 		"image":        {s.Image.Value, false},
 		"packages":     {s.Packages.Value, []Package{}},
 	} {
@@ -152,6 +156,29 @@ func TestStack(t *testing.T) {
 	o.Stack = false
 	if left := Gather(t.Context(), o).Stack; !reflect.DeepEqual(left, Stack{}) {
 		t.Errorf("a launch reads the stack: %+v", left)
+	}
+}
+
+// TestManagerAtBoot: whether a unit is started at boot is asked only where there is one.
+func TestManagerAtBoot(t *testing.T) {
+	const unit, wants = "/usr/lib/systemd/system/nvidia-fabricmanager.service", "/etc/systemd/system/multi-user.target.wants"
+	for name, tt := range map[string]struct {
+		files, links map[string]string
+		want         fact.Fact[bool]
+	}{
+		"no unit":     {nil, nil, fact.Missing[bool](unit, "there is no unit of Fabric Manager")},
+		"not enabled": {map[string]string{unit: ""}, nil, fact.Of(false, unit)},
+		"enabled":     {map[string]string{unit: ""}, map[string]string{wants + "/nvidia-fabricmanager.service": unit}, fact.Of(true, wants)},
+		"by the image": {
+			map[string]string{unit: "", "/usr/lib/systemd/system/multi-user.target.wants/nvidia-fabricmanager.service": ""},
+			nil,
+			fact.Of(true, "/usr/lib/systemd/system/multi-user.target.wants"),
+		},
+		"unreadable": {map[string]string{unit: ""}, map[string]string{wants: wants}, fact.Missing[bool](wants, "too many levels of symbolic links")},
+	} {
+		if got := newTree(fixture.Tree(t, tt.files, tt.links)).managerAtBoot(); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
 	}
 }
 

@@ -32,12 +32,18 @@ func (h Host) Drift() (part Part, version string, ok bool) {
 			continue
 		}
 		for _, c := range h.facts.Stack.Available.Value {
-			offered := Parts([]host.Package{{Name: c.Name, Version: c.Version, State: "ii"}})
-			fromNVIDIA := archiveOf(c.Version) == ArchiveNVIDIA || strings.Contains(c.From, "nvidia.com")
-			if c.Name == p.Name && fromNVIDIA && len(offered) == 1 && offered[0].Branch > p.Branch {
-				return p, offered[0].Driver, true
+			if c.Name == p.Name && newerBranch(c, p.Branch) {
+				return p, Upstream(c.Version), true
 			}
 		}
 	}
 	return part, "", false
+}
+
+// newerBranch tells a version of NVIDIA's repository that is of a newer branch. Debian's backports, which no upgrade takes
+// by itself, come from elsewhere.
+func newerBranch(c host.Candidate, branch int) bool {
+	offered := Parts([]host.Package{{Name: c.Name, Version: c.Version, State: "ii"}})
+	fromNVIDIA := archiveOf(c.Version) == ArchiveNVIDIA || strings.Contains(c.From, "nvidia.com")
+	return fromNVIDIA && len(offered) == 1 && offered[0].Branch > branch
 }

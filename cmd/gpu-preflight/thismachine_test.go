@@ -17,9 +17,9 @@ func TestDoctorOnThisMachine(t *testing.T) {
 	}
 	gpu := false
 	for _, file := range vendors {
-		vendor, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+		vendor, unread := os.ReadFile(file)
+		if unread != nil {
+			t.Fatal(unread)
 		}
 		gpu = gpu || strings.TrimSpace(string(vendor)) == "0x10de"
 	}
