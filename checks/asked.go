@@ -11,6 +11,7 @@ import (
 // gpu is one GPU of the host, joined from what the driver's files, the PCI bus and NVML say of it.
 type gpu struct {
 	*host.GPU // never nil; what is known of it is shared with the facts, for it is large
+
 	bus, uuid, model string
 	minor, index     int // -1: unknown
 	offBus           bool
