@@ -22,8 +22,9 @@ var cudaDriverVersion = Check{
 	Run: func(f Facts) Result {
 		declared := f.Launch.Needs.Declared
 		sign, found := f.decisiveSign()
+		unread := f.Launch.Needs.Unread
 		switch {
-		case !found && declared.CUDAVersion == "":
+		case !found && declared.CUDAVersion == "" && len(unread) == 0:
 			return skip("the image does not tell its CUDA version")
 		case !f.wantsCompute():
 			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
@@ -31,12 +32,30 @@ var cudaDriverVersion = Check{
 			r := f.judgeRequirement(*declared.LegacyRequirement)
 			r.Need = true
 			return r.from(f.hostCUDA().Source)
+		case !found && declared.CUDAVersion == "":
+			return notRead(unread)
 		case !found:
 			sign = image.Evidence{Version: declared.CUDAVersion, Path: "CUDA_VERSION"}
 		}
-		return f.judgeSign(sign)
+		r := f.judgeSign(sign)
+		if r.Status == StatusPass && !sign.Certain && len(unread) > 0 {
+			return notRead(unread) // which may tell more
+		}
+		return r
 	},
 }
+
+// notRead is the answer where the image's files could not be read.
+func notRead(unread []string) Result {
+	more := ""
+	if others := len(unread) - 1; others > 0 {
+		more = result(StatusUnknown, " (and %d more)", others).What
+	}
+	return unknown("what the image brings could not be read: %s%s", Cut(unread[0], maxUnread), more)
+}
+
+// maxUnread bounds what is told of a file that could not be read, in bytes.
+const maxUnread = 300
 
 // judgeSign is what becomes of the software that a sign tells of.
 func (f Facts) judgeSign(sign image.Evidence) Result {

@@ -25,6 +25,11 @@ func signs(list ...image.Evidence) change {
 	return func(f *Facts) { f.Launch.Needs.Evidence = append(f.Launch.Needs.Evidence, list...) }
 }
 
+// unread is what was looked for in the image's files in vain.
+func unread(why string) change {
+	return func(f *Facts) { f.Launch.Needs.Unread = append(f.Launch.Needs.Unread, why) }
+}
+
 func TestCUDADriverVersion(t *testing.T) {
 	testCheck(t, cudaDriverVersion, []row{
 		{"the image tells nothing", nil, "skip", ""},
@@ -61,6 +66,14 @@ func TestCUDADriverVersion(t *testing.T) {
 		{"torch, and nobody looked for compatibility libraries", and(tesla535, signs(torch130)), "warn", "13.0"},
 		{"a version that is none", signs(image.Evidence{Kind: "torch", Version: "x", Path: "/x", Certain: true}), "unknown", "/x"},
 		{"torch without compute", and(geforce535, capabilities("utility"), signs(torch130)), "skip", ""},
+		// What could not be read is neither none nor enough.
+		{"the image could not be read", unread("/venv: I/O error"), "unknown", "/venv: I/O error"},
+		{"one of two", and(unread("/a: time-out"), unread("/b: time-out")), "unknown", "/a: time-out|1 more"},
+		{"what was read is served", and(unread("/venv: I/O error"), signs(toolkit124), env("CUDA_VERSION=12.4.0")), "unknown", "/venv: I/O error"},
+		{"CUDA_VERSION is served", and(unread("/venv: I/O error"), env("CUDA_VERSION=12.4.0")), "unknown", "/venv: I/O error"},
+		{"CUDA_VERSION warns all the same", and(geforce535, unread("/venv: I/O error"), env("CUDA_VERSION=13.0.0")), "warn", "13.0"},
+		{"what is surely loaded was read", and(unread("/b: I/O error"), signs(torch118)), "pass", "11.8"},
+		{"unread without compute", and(unread("/venv: I/O error"), capabilities("utility")), "skip", ""},
 		{"an observer", and(geforce580, legacyHook, observer, env("CUDA_VERSION=13.1.0")), "warn", "nvidia-smi"},
 	})
 }

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -219,7 +220,7 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 
 // look looks into the image, and tells once whatever becomes of it.
 func (o Options) look(ctx context.Context, c *oci.Container, seen chan<- image.Look) {
-	found := image.Look{Compat: image.Compat{Why: "an error of ours"}}
+	found := image.FoldLook(nil, errors.New("an error of ours"))
 	defer func() {
 		_ = recover()
 		seen <- found

@@ -32,7 +32,7 @@ type Verdict struct {
 // in, verdict out. It does no I/O and does not wait.
 func Judge(facts host.Facts, launch checks.Launch, p Policy) Verdict {
 	if p.Evidence == EvidenceOff {
-		launch.Needs.Evidence = nil
+		launch.Needs.Evidence, launch.Needs.Unread = nil, nil
 	}
 	results := p.run(facts, launch, checks.AtLaunch(p.off()))
 	if launch.GPUs.Observer != "" {

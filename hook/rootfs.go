@@ -9,11 +9,11 @@ import (
 )
 
 // LookIntoRootfs looks for compatibility libraries and for what the software was built with in a root file system, in a
-// child: the image is the attacker's, and its file system may hang. What was not looked into is said in Compat.Why.
+// child: the image is the attacker's, and its file system may hang. What was not looked into is said in Compat.Why and in Unread.
 func LookIntoRootfs(ctx context.Context, rootfs string, p image.Program, runDir string) image.Look {
 	program, err := json.Marshal(p)
 	if err != nil {
-		return image.Look{Compat: image.Compat{Why: err.Error()}}
+		return image.FoldLook(nil, err)
 	}
 	var lines [][]byte
 	child := host.Child{
@@ -22,9 +22,5 @@ func LookIntoRootfs(ctx context.Context, rootfs string, p image.Program, runDir 
 		Args: []string{rootfs, string(program)},
 	}
 	err = host.RunChild(ctx, child, func(line []byte) { lines = append(lines, append([]byte(nil), line...)) })
-	look := image.FoldLook(lines)
-	if err != nil && !look.Compat.Read && look.Compat.Why == "" {
-		look.Compat.Why = err.Error()
-	}
-	return look
+	return image.FoldLook(lines, err)
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -77,7 +78,7 @@ func child(t *testing.T, top string, folders ...string) (Compat, string) {
 	if err != nil && len(out) == 0 {
 		t.Fatal(err)
 	}
-	return FoldLook(bytes.Split(bytes.TrimSpace(out), []byte("\n"))).Compat, string(out)
+	return FoldLook(bytes.Split(bytes.TrimSpace(out), []byte("\n")), nil).Compat, string(out)
 }
 
 func TestReadCompat(t *testing.T) {
@@ -237,31 +238,41 @@ func fill(t *testing.T, folder string, files int) {
 }
 
 func TestFoldLook(t *testing.T) {
+	const notEnded = "the look into the root file system did not end"
+	late := errors.New("too late")
 	folder := `{"folder":"/c","libraries":[{"path":"/c/libcuda.so.550.54.15","version":"550.54.15"}]}`
 	for _, tt := range []struct {
 		about     string
 		lines     []string
+		end       error
 		read      bool
 		libraries int
+		unread    string
 	}{
-		{"whole", []string{folder, `{"done":true}`}, true, 1},
-		{"nothing there", []string{`{"done":true}`}, true, 0},
-		{"cut off by the deadline", []string{folder}, false, 1},
-		{"in the middle of a line", []string{folder, `{"folder":"/d","li`}, false, 1},
-		{"nothing printed", nil, false, 0},
-		{"an empty line", []string{""}, false, 0},
-		{"not ours", []string{"panic: x", `{"done":true}`}, false, 0},
-		{"an error", []string{`{"folder":"/d","error":"input/output error"}`, folder, `{"done":true}`}, false, 1},
-		{"the same twice", []string{folder, folder, `{"done":true}`}, true, 1},
+		{"whole", []string{folder, `{"done":true}`, `{"found":{}}`}, nil, true, 1, ""},
+		{"nothing there", []string{`{"done":true}`, `{"found":{}}`}, nil, true, 0, ""},
+		{"cut off by the deadline", []string{folder}, late, false, 1, notEnded + ": too late"},
+		{"cut off behind the libraries", []string{folder, `{"done":true}`}, late, true, 1, notEnded + ": too late"},
+		{"in the middle of a line", []string{folder, `{"folder":"/d","li`}, nil, false, 1, `unreadable line "{\"folder\":\"/d\",\"li"`},
+		{"nothing printed", nil, nil, false, 0, notEnded},
+		{"an empty line", []string{""}, nil, false, 0, `unreadable line ""`},
+		{"not ours", []string{"panic: x", `{"done":true}`}, nil, false, 0, `unreadable line "panic: x"`},
+		{"an error", []string{`{"folder":"/d","error":"input/output error"}`, folder, `{"done":true}`, `{"found":{}}`}, nil, false, 1, ""},
+		{"no root", []string{`{"error":"open rootfs /x: not there"}`}, late, false, 0, "open rootfs /x: not there"},
+		{"the same twice", []string{folder, folder, `{"done":true}`, `{"found":{}}`}, nil, true, 1, ""},
 	} {
 		t.Run(tt.about, func(t *testing.T) {
 			var lines [][]byte
 			for _, line := range tt.lines {
 				lines = append(lines, []byte(line))
 			}
-			got := FoldLook(lines).Compat
+			look := FoldLook(lines, tt.end)
+			got := look.Compat
 			if got.Read != tt.read || len(got.Libraries) != tt.libraries || got.Read != (got.Why == "") {
 				t.Errorf("%+v", got)
+			}
+			if unread := strings.Join(look.Unread, "; "); unread != tt.unread {
+				t.Errorf("unread %q, want %q", unread, tt.unread)
 			}
 		})
 	}

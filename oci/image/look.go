@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -30,23 +31,35 @@ type lookLine struct {
 	Found *Found `json:"found,omitempty"`
 }
 
-// FoldLook puts together what the child printed, one JSON object a line. Without the last line of the compatibility
-// libraries, or with an error in one, those that were found are kept and Compat.Read stays false.
-func FoldLook(lines [][]byte) Look {
+// FoldLook puts together what the child printed, one JSON object a line, and how it ended. Without the last line of the
+// compatibility libraries, or with an error in one, those that were found are kept and Compat.Read stays false; without the
+// line of what was found Unread says why.
+func FoldLook(lines [][]byte, end error) Look {
 	var look Look
 	var fold compatFold
+	found := false
 	for _, text := range lines {
 		var line lookLine
 		switch err := json.Unmarshal(text, &line); {
 		case err != nil:
 			fold.fail(fmt.Sprintf("unreadable line %.60q", text))
 		case line.Found != nil:
-			look.Found = *line.Found
+			look.Found, found = *line.Found, true
 		default:
 			fold.add(line.compatLine)
 		}
 	}
+	why := "the look into the root file system did not end"
+	if end != nil {
+		why += ": " + end.Error()
+	}
+	if !fold.done {
+		fold.fail(why)
+	}
 	look.Compat = fold.result()
+	if !found {
+		look.Unread = []string{cmp.Or(look.Compat.Why, why)}
+	}
 	return look
 }
 
