@@ -171,10 +171,10 @@ func readBounded(f *os.File, limit int64) ([]byte, error) {
 	return data.Bytes(), nil
 }
 
-// bareError drops the operation and path of a *PathError: the caller names the file once.
+// bareError drops the operations and paths of *PathErrors: the caller names the file once.
 func bareError(err error) error {
-	if failed, ok := errors.AsType[*os.PathError](err); ok {
-		return failed.Err
+	for failed, ok := errors.AsType[*os.PathError](err); ok; failed, ok = errors.AsType[*os.PathError](err) {
+		err = failed.Err
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"fmt"
 	"path"
 	"slices"
 )
@@ -29,6 +30,9 @@ func FindEvidence(files Files, p Program) Found {
 	if !slices.ContainsFunc(f.found.Evidence, func(e Evidence) bool { return e.Certain }) {
 		f.usualPlaces(s)
 	}
+	if f.found.Evidence == nil && f.found.Unread == nil {
+		f.unread(notMounted(files))
+	}
 	return f.found
 }
 
@@ -51,7 +55,7 @@ func (s *starter) home() string {
 func (f *finder) interpreter(p python, home string) {
 	folders, err := packageFolders(f.files, p)
 	if err != nil {
-		f.unread(p.path, err)
+		f.unread(fmt.Errorf("%s: %w", p.path, err))
 		return
 	}
 	var all packageSet
@@ -78,8 +82,20 @@ func (f *finder) tell(finds []located, stack string, certain bool) {
 	}
 }
 
-func (f *finder) unread(what string, err error) {
-	if len(f.found.Unread) < maxEvidence {
-		f.found.Unread = append(f.found.Unread, what+": "+err.Error())
+// names are those in a folder, by the alphabet; none where it is not there. What cannot be read is told.
+func (f *finder) names(folder string, limit int) []string {
+	names, err := f.files.ReadDir(folder, limit)
+	if !absent(err) {
+		f.unread(err)
 	}
+	slices.Sort(names)
+	return names
+}
+
+// unread tells of an error, once: usual places are looked into twice.
+func (f *finder) unread(err error) {
+	if err == nil || len(f.found.Unread) == maxEvidence || slices.Contains(f.found.Unread, err.Error()) {
+		return
+	}
+	f.found.Unread = append(f.found.Unread, err.Error())
 }

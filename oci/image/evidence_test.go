@@ -327,6 +327,38 @@ func TestEvidenceUncertain(t *testing.T) {
 	}
 }
 
+// TestEvidenceUnread: what cannot be read is told once, and with its place; what is not there is not told of.
+func TestEvidenceUnread(t *testing.T) {
+	args := []string{"/opt/venv/bin/python3", "x.py"}
+	for _, tt := range []struct {
+		about, want string
+		files       []string
+	}{
+		{"nothing there", "", []string{"etc/hostname"}},
+		{"nothing mounted", "the root file system is empty: it is not mounted", nil},
+		{"a prefix", "/usr/local/lib", []string{"usr/local/lib |"}},
+		{"a loop", "/usr/local/cuda/lib64", []string{"usr/local/cuda/lib64 -> lib64"}},
+		{"a file for a folder", "", []string{"usr/local/lib"}},
+		{"conda's list", "/opt/conda/conda-meta", []string{"opt/conda/conda-meta |"}},
+		{"libraries", "/usr/local/cuda/lib64", []string{"usr/local/cuda/lib64 |"}},
+		{"a bundle", "/usr/lib/ollama", []string{"usr/lib/ollama |"}},
+		{"a toolkit", "/usr/local/cuda/version.json", []string{"usr/local/cuda/version.json |"}},
+		{"an older toolkit", "/usr/local/cuda/version.txt", []string{"usr/local/cuda/version.txt |"}},
+		{"what the interpreter loads", venv[:len(venv)-1], append([]string{venv[:len(venv)-1] + " |"}, venvPython...)},
+		{"a framework", venv + "torch/version.py", append([]string{venv + "torch/version.py |"}, venvPython...)},
+		{"which Python", "/opt/venv/bin/python3: several versions", []string{"opt/venv/bin/python3", "opt/venv/lib/python3.11/", "opt/venv/lib/python3.12/"}},
+	} {
+		t.Run(tt.about, func(t *testing.T) {
+			top := tree(t, tt.files...)
+			runnable(t, top)
+			got := findIn(t, top, Program{Args: args}).Unread
+			if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0], tt.want)) {
+				t.Errorf("%q, want one with %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestEvidenceHostile: what an image's author puts in the place of a file that is read costs neither time nor memory, reads
 // nothing outside, and makes nothing certain.
 func TestEvidenceHostile(t *testing.T) {

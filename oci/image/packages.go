@@ -50,7 +50,7 @@ func (f *finder) readPackages(folder string, set *packageSet) {
 		return
 	}
 	if err != nil {
-		f.unread(folder, err)
+		f.unread(err)
 		set.unknown = true
 	}
 	slices.Sort(names)
@@ -95,7 +95,7 @@ func (f *finder) readFramework(folder string, framework framework, finds []locat
 func (f *finder) read(file, word string) ([]byte, bool) {
 	data, err := f.files.ReadFile(file, maxVersionFile)
 	if err != nil && !absent(err) {
-		f.unread(file, err)
+		f.unread(err)
 	}
 	return data, err == nil && bytes.Contains(data, []byte(word))
 }

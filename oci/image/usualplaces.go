@@ -39,8 +39,7 @@ func (f *finder) usualPlaces(s *starter) {
 		f.libraries(folder)
 	}
 	for _, bundle := range usualBundles {
-		names, _ := f.files.ReadDir(bundle, maxFolder)
-		slices.Sort(names)
+		names := f.names(bundle, maxFolder)
 		for _, name := range names[:min(len(names), maxBundles)] {
 			if strings.HasPrefix(name, "cuda_v") {
 				f.libraries(bundle + "/" + name)
@@ -51,8 +50,7 @@ func (f *finder) usualPlaces(s *starter) {
 
 // prefix reads the packages of every Python below a prefix, and conda's own list.
 func (f *finder) prefix(prefix string, told map[string]bool) {
-	names, _ := f.files.ReadDir(prefix+"/lib", maxFolder)
-	slices.Sort(names)
+	names := f.names(prefix+"/lib", maxFolder)
 	pythons := 0
 	for _, name := range names {
 		if name != "python3" && !libFolder().MatchString(name) || pythons == maxBundles {
@@ -66,9 +64,7 @@ func (f *finder) prefix(prefix string, told map[string]bool) {
 			f.tell(slices.DeleteFunc(set.finds, func(l located) bool { return told[l.path] }), folder, false)
 		}
 	}
-	stems, _ := f.files.ReadDir(prefix+"/conda-meta", maxPackages)
-	slices.Sort(stems)
-	for _, name := range stems {
+	for _, name := range f.names(prefix+"/conda-meta", maxPackages) {
 		stem, isJSON := strings.CutSuffix(name, ".json")
 		if found, ok := readBy(condaRules(), []byte(stem)); ok && isJSON {
 			f.tell([]located{{found, prefix + "/conda-meta/" + name}}, prefix, false)
@@ -78,13 +74,13 @@ func (f *finder) prefix(prefix string, told map[string]bool) {
 
 // toolkit reads the version file of a CUDA toolkit.
 func (f *finder) toolkit(folder string) {
-	if data, err := f.files.ReadFile(folder+"/version.json", maxVersionFile); err == nil {
+	if data, ok := f.read(folder+"/version.json", ""); ok {
 		if found, ok := readVersionJSON(data); ok {
 			f.tell([]located{{found, folder + "/version.json"}}, folder, false)
 		}
 		return
 	}
-	if data, err := f.files.ReadFile(folder+"/version.txt", maxVersionFile); err == nil {
+	if data, ok := f.read(folder+"/version.txt", ""); ok {
 		if found, ok := versionTXTRule().read(data); ok {
 			f.tell([]located{{found, folder + "/version.txt"}}, folder, false)
 		}
@@ -93,7 +89,7 @@ func (f *finder) toolkit(folder string) {
 
 // libraries reads the name of the CUDA runtime in a folder: the longest says most.
 func (f *finder) libraries(folder string) {
-	names, _ := f.files.ReadDir(folder, maxFolder)
+	names := f.names(folder, maxFolder)
 	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
 	for _, name := range names {
 		if found, ok := readBy(cudartRules(), []byte(name)); ok {
