@@ -62,7 +62,7 @@ func (f *finder) interpreter(p python, home string) {
 	for _, folder := range folders.own {
 		f.readPackages(folder, &all)
 	}
-	sure := all.sure() && !f.hidden(p.path) && !slices.ContainsFunc(folders.own, f.hidden) &&
+	sure := all.sure() && !slices.ContainsFunc(folders.own, f.hidden) &&
 		!f.hasFramework(p.script) && !slices.ContainsFunc(p.before, func(folder string) bool { return f.hidden(folder) || f.hasFramework(folder) })
 	if folders.user != "" && !p.noUser {
 		user := home + folders.user

@@ -83,13 +83,14 @@ type python struct {
 
 // starter follows a command line to the interpreter that it starts.
 type starter struct {
-	files Files
-	env   map[string]string
-	cwd   string
+	files  Files
+	env    map[string]string
+	cwd    string
+	mounts []string
 }
 
 func newStarter(files Files, p Program) *starter {
-	s := &starter{files: files, env: map[string]string{}, cwd: path.Join("/", p.Cwd)}
+	s := &starter{files: files, env: map[string]string{}, cwd: path.Join("/", p.Cwd), mounts: p.Mounts}
 	for _, entry := range p.Env {
 		key, value, _ := strings.Cut(entry, "=")
 		s.env[key] = value
@@ -119,14 +120,14 @@ func (s *starter) follow(args []string) (p python, ok bool) {
 		if !found {
 			break
 		}
+		if interpreter := s.shebang(file); interpreter != nil {
+			args = slices.Concat(interpreter, []string{file}, args[1:])
+			continue
+		}
 		if m := pythonName().FindStringSubmatch(path.Base(file)); m != nil {
 			return s.python(file, m[1], args[1:])
 		}
-		interpreter := s.shebang(file)
-		if interpreter == nil {
-			break
-		}
-		args = slices.Concat(interpreter, []string{file}, args[1:])
+		break
 	}
 	return python{}, false
 }
@@ -147,13 +148,21 @@ func (s *starter) through(name string, args []string) (rest []string, known bool
 	return shellWords(args), true
 }
 
-// lookup finds a program as execvp does.
+// lookup finds a program as execvp does. Where a mount may bring one, none is found for sure.
 func (s *starter) lookup(word string) (string, bool) {
-	if strings.Contains(word, "/") {
-		return s.runnable(s.absolute(word))
+	candidates := []string{word}
+	if !strings.Contains(word, "/") {
+		candidates = strings.Split(s.env["PATH"], ":")
+		for i, folder := range candidates {
+			candidates[i] = folder + "/" + word
+		}
 	}
-	for folder := range strings.SplitSeq(s.env["PATH"], ":") {
-		if file, ok := s.runnable(s.absolute(folder + "/" + word)); ok {
+	for _, file := range candidates {
+		file = s.absolute(file)
+		if hiddenBy(s.mounts, file) != "" {
+			break
+		}
+		if s.runnable(file) {
 			return file, true
 		}
 	}
@@ -167,9 +176,9 @@ func (s *starter) absolute(file string) string {
 	return path.Join(s.cwd, file)
 }
 
-func (s *starter) runnable(file string) (string, bool) {
+func (s *starter) runnable(file string) bool {
 	info, err := s.files.Stat(file)
-	return file, err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
 // shebang is the interpreter that a script names in its first line, nil for other programs.
