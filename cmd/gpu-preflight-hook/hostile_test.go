@@ -112,18 +112,8 @@ func TestSignals(t *testing.T) {
 		r := newRefused(t)
 		fixture.NVML(t, filepath.Join(r.root, "usr/lib/x86_64-linux-gnu"), "hang=init\n")
 		r.write(t, r.config, fmt.Sprintf("timeout = \"20s\"\nnvml_timeout = \"20s\"\n[log]\nfile = %q\njournald = false\n", r.log))
-		bin := t.TempDir()
-		for _, name := range []string{"gpu-preflight-hook", "gpu-preflight-nvml"} {
-			data, err := os.ReadFile(fixture.Build(t, "cmd/"+name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(bin, name), data, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
 		cmd := r.command(t)
-		cmd.Path = filepath.Join(bin, "gpu-preflight-hook")
+		cmd.Path = filepath.Join(installed(t), "gpu-preflight-hook")
 		began := time.Now()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

@@ -2,10 +2,12 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ const (
 // starts loads a torch for CUDA 13.0, as long as nobody spoils the image.
 type image struct {
 	refused
-	hook, rootfs string
+	bin, rootfs string
 }
 
 // newImage lays out the host, the bundle and the image.
@@ -30,14 +32,7 @@ func newImage(t *testing.T) image {
 	t.Helper()
 	i := image{refused: newRefused(t)}
 	fixture.NVML(t, filepath.Join(i.root, "usr/lib/x86_64-linux-gnu"), "gpus=1\n")
-	bin := t.TempDir()
-	for _, name := range []string{"gpu-preflight-hook", "gpu-preflight-nvml"} {
-		built := fixture.Build(t, "cmd/"+name)
-		if err := os.Link(built, filepath.Join(bin, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	i.hook, i.rootfs = filepath.Join(bin, "gpu-preflight-hook"), filepath.Join(i.bundle, "rootfs")
+	i.bin, i.rootfs = installed(t), filepath.Join(i.bundle, "rootfs")
 	i.write(t, filepath.Join(i.bundle, "config.json"), `{"process":{"args":["python3","/app/train.py"],"env":["PATH=/opt/venv/bin"]},"root":{"path":"rootfs"},
 		"linux":{"devices":[{"path":"/dev/nvidia0","type":"c","major":195,"minor":0},{"path":"/dev/nvidiactl","type":"c","major":195,"minor":255},
 			{"path":"/dev/nvidia-uvm","type":"c","major":235,"minor":0}]}}`)
@@ -53,6 +48,26 @@ func newImage(t *testing.T) image {
 	return i
 }
 
+// installed has the programs in one folder, as an installation does.
+func installed(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	for _, name := range []string{"gpu-preflight", "gpu-preflight-hook", "gpu-preflight-nvml"} {
+		built, program := fixture.Build(t, "cmd/"+name), filepath.Join(bin, name)
+		if os.Link(built, program) == nil {
+			continue
+		}
+		data, err := os.ReadFile(built)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(program, data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin
+}
+
 func (i image) path(name string) string { return filepath.Join(i.rootfs, name) }
 
 // put writes a file of the image.
@@ -66,21 +81,39 @@ func (i image) put(t *testing.T, name, text string) {
 	}
 }
 
-// launch runs the hook. A hook that does not end is killed after half a minute, which is an error here.
+// launch runs the hook.
 func (i image) launch(t *testing.T) (code int, stderr string, recorded record.Record) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, i.hook, "--root="+i.root, "--config="+i.config)
-	cmd.Env, cmd.Stdin = []string{"PATH=/usr/bin:/bin"}, strings.NewReader(i.state("c1"))
 	before := len(i.records(t))
-	out, err := cmd.CombinedOutput()
-	if code = cmd.ProcessState.ExitCode(); code != 0 && code != 1 {
-		t.Fatalf("%v: %s", err, out)
+	stderr, err := i.run(t, "gpu-preflight-hook", "--root="+i.root, "--config="+i.config)
+	exit, failed := errors.AsType[*exec.ExitError](err)
+	if failed {
+		code = exit.ExitCode()
+	}
+	if err != nil && code != 1 {
+		t.Fatalf("%v: %s", err, stderr)
 	}
 	records := i.records(t)
 	if len(records) != before+1 {
 		t.Fatalf("%d records more", len(records)-before)
 	}
-	return code, string(out), records[before]
+	return code, stderr, records[before]
 }
+
+// run runs a program of ours on the container's state. One that does not end is killed after half a minute, which is an
+// error, as is one that takes more memory than a file of a gigabyte lets it.
+func (i image) run(t *testing.T, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, program), args...)
+	cmd.Env, cmd.Stdin = []string{"PATH=/usr/bin:/bin"}, strings.NewReader(i.state("c1"))
+	out, err := cmd.CombinedOutput()
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && usage.Maxrss > maxRSS {
+		t.Errorf("%s: a process of it had %d KiB of memory", program, usage.Maxrss)
+	}
+	return string(out), err
+}
+
+// maxRSS is more than any process of ours has, in KiB, the test's own memory at its fork included.
+const maxRSS = 256 << 10
