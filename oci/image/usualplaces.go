@@ -29,7 +29,7 @@ func (f *finder) usualPlaces(s *starter) {
 	for _, e := range f.found.Evidence {
 		told[e.Path] = true
 	}
-	for _, prefix := range append(prefixes, s.cwd+"/.venv") {
+	for _, prefix := range append(prefixes, path.Join(s.cwd, ".venv")) {
 		f.prefix(prefix, told)
 	}
 	for _, folder := range usualToolkits {
