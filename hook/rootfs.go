@@ -15,12 +15,21 @@ func LookIntoRootfs(ctx context.Context, rootfs string, p image.Program, runDir 
 	if err != nil {
 		return image.FoldLook(nil, err)
 	}
-	var lines [][]byte
+	return image.FoldLook(readRootfs(ctx, rootfs, runDir, image.ChildName, string(program)))
+}
+
+// Carried reads the environment that an unpacked image carries, in such a child.
+func Carried(ctx context.Context, rootfs, runDir string) (image.Carried, error) {
+	return image.FoldCarried(readRootfs(ctx, rootfs, runDir, image.CarriedName))
+}
+
+// readRootfs runs a reader of a root file system and returns its lines, and how it ended.
+func readRootfs(ctx context.Context, rootfs, runDir, argv0 string, more ...string) (lines [][]byte, end error) {
 	child := host.Child{
-		Path: "/proc/self/exe", Argv0: image.ChildName, RunDir: runDir,
+		Path: "/proc/self/exe", Argv0: argv0, RunDir: runDir,
 		Name: "rootfs-" + shortName(rootfs), // one root file system that hangs must not hide the others
-		Args: []string{rootfs, string(program)},
+		Args: append([]string{rootfs}, more...),
 	}
-	err = host.RunChild(ctx, child, func(line []byte) { lines = append(lines, append([]byte(nil), line...)) })
-	return image.FoldLook(lines, err)
+	end = host.RunChild(ctx, child, func(line []byte) { lines = append(lines, append([]byte(nil), line...)) })
+	return lines, end
 }

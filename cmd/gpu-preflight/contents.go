@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -34,7 +33,7 @@ func imageFlags() []cli.Flag {
 }
 
 // findContents reads what there is of a container's configuration beside a bundle.
-func findContents(c *cli.Context) (contents, error) {
+func findContents(c *cli.Context, p hook.Policy) (contents, error) {
 	switch {
 	case !c.IsSet("image") && (c.IsSet("deep") || c.IsSet("platform")):
 		return contents{}, wrongUsage(c, "--deep and --platform go with --image")
@@ -47,31 +46,29 @@ func findContents(c *cli.Context) (contents, error) {
 		}
 		return contents{container: *found.Container(), image: found}, nil
 	case c.IsSet("rootfs"):
-		return unpacked(c)
+		return unpacked(c, p)
 	}
 	return contents{}, nil
 }
 
-func unpacked(c *cli.Context) (contents, error) {
-	rootfs := c.String("rootfs")
-	if info, err := os.Stat(rootfs); err != nil || !info.IsDir() {
-		return contents{}, fmt.Errorf("rootfs %q: there is no such folder", rootfs)
+// unpacked is an unpacked image with the environment that it carries, unless a bundle's config.json has it.
+func unpacked(c *cli.Context, p hook.Policy) (contents, error) {
+	from := contents{}
+	full, err := filepath.Abs(c.String("rootfs")) // the reader starts in /
+	if err == nil {
+		ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
+		defer cancel()
+		var carried image.Carried
+		carried, err = hook.Carried(ctx, full, runDir)
+		from.rootfs, from.container.Env, from.unread = full, carried.Env, carried.Unsure
 	}
-	if c.IsSet("bundle") { // whose config.json has the environment
-		return contents{rootfs: rootfs}, nil
-	}
-	carried, err := readCarried(rootfs)
-	return contents{rootfs: rootfs, container: oci.Container{Env: carried.Env}, unread: carried.Unsure}, err
-}
-
-// readCarried reads what an unpacked image carries of its environment.
-func readCarried(folder string) (image.Carried, error) {
-	rootfs, err := oci.OpenRootfs(folder)
 	if err != nil {
-		return image.Carried{}, err
+		return from, fmt.Errorf("rootfs %q: %w", c.String("rootfs"), err)
 	}
-	defer func() { _ = rootfs.Close() }()
-	return image.CarriedBy(rootfs), nil
+	if c.IsSet("bundle") {
+		from.container.Env, from.unread = nil, nil
+	}
+	return from, nil
 }
 
 func (from contents) close() {
@@ -101,13 +98,9 @@ func (from contents) look(c *cli.Context, p hook.Policy, launch *checks.Launch) 
 		}
 		launch.Needs = launch.Needs.With(look)
 	case from.rootfs != "":
-		full, err := filepath.Abs(from.rootfs) // the reader starts in /
-		if err != nil {
-			return fmt.Errorf("rootfs %q: %w", from.rootfs, err)
-		}
 		ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
 		defer cancel()
-		launch.Needs = launch.Needs.With(hook.LookIntoRootfs(ctx, full, program, runDir))
+		launch.Needs = launch.Needs.With(hook.LookIntoRootfs(ctx, from.rootfs, program, runDir))
 	}
 	return nil
 }

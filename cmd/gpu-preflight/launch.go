@@ -27,7 +27,7 @@ func readLaunch(c *cli.Context, p hook.Policy) (launch checks.Launch, unjudged h
 	if c.IsSet("route") && !slices.Contains([]oci.Route{oci.RouteCDI, oci.RouteJITCDI, oci.RouteLegacy, oci.RouteCSV}, route) {
 		return launch, unjudged, wrongUsage(c, "--route %q: the routes are cdi, jit-cdi, legacy and csv", route)
 	}
-	from, err := findContents(c)
+	from, err := findContents(c, p)
 	if err != nil {
 		return launch, unjudged, err
 	}

@@ -29,6 +29,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if code, handled := image.ChildMain(args); handled {
 		return code
 	}
+	if code, handled := image.CarriedMain(args); handled {
+		return code
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return exitCode(newApp(stdin, stdout, stderr).RunContext(ctx, args), stderr)

@@ -108,7 +108,7 @@ func bundleTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
 
 // imageTarget is the CUDA that an image needs, by its configuration, and with --deep by its files.
 func imageTarget(c *cli.Context, p hook.Policy) (plan.Target, error) {
-	from, err := findContents(c)
+	from, err := findContents(c, p)
 	if err != nil {
 		return plan.Target{}, err
 	}

@@ -10,8 +10,8 @@ import (
 
 // Carried is the environment that an unpacked image carries with it.
 type Carried struct {
-	Env    []string // KEY=VALUE, the last of a key counts
-	Unsure []string // what else decides about it, and is not followed
+	Env    []string `json:"env,omitempty"`    // KEY=VALUE, the last of a key counts
+	Unsure []string `json:"unsure,omitempty"` // what else decides about it, and is not followed
 }
 
 // The folders and files of Apptainer (internal/pkg/build/files, and the env scripts that its conveyors write) and of enroot

@@ -278,9 +278,39 @@ func TestFoldLook(t *testing.T) {
 	}
 }
 
+func TestFoldCarried(t *testing.T) {
+	late := errors.New("too late")
+	for _, tt := range []struct {
+		about string
+		lines []string
+		end   error
+		env   int
+		err   string
+	}{
+		{"an environment", []string{`{"carried":{"env":["A=b"]}}`}, nil, 1, ""},
+		{"none", []string{`{"carried":{}}`}, nil, 0, ""},
+		{"no root", []string{`{"error":"open rootfs /x: not there"}`}, late, 0, "open rootfs /x: not there"},
+		{"cut off by the deadline", nil, late, 0, "too late"},
+		{"in the middle of a line", []string{`{"carried":{"env":["A`}, late, 0, "unreadable line"},
+		{"nothing printed", nil, nil, 0, "no answer"},
+	} {
+		t.Run(tt.about, func(t *testing.T) {
+			var lines [][]byte
+			for _, line := range tt.lines {
+				lines = append(lines, []byte(line))
+			}
+			got, err := FoldCarried(lines, tt.end)
+			if len(got.Env) != tt.env || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestChildMainIsOnlyForItsName(t *testing.T) {
-	for _, argv := range [][]string{nil, {"gpu-preflight-hook"}, {"x", ChildName}, {"/usr/bin/" + ChildName}} {
-		if _, handled := ChildMain(argv); handled {
+	for _, argv := range [][]string{nil, {"gpu-preflight-hook"}, {"x", ChildName}, {"/usr/bin/" + ChildName}, {"x", CarriedName}} {
+		_, look := ChildMain(argv)
+		if _, carried := CarriedMain(argv); look || carried {
 			t.Errorf("%q was taken", argv)
 		}
 	}
