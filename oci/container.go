@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -28,6 +29,7 @@ type Container struct {
 	Root        string // absolute path of the root file system, "" when config.json names none
 	Args        []string
 	Cwd         string   // of the program, "" when config.json names none
+	User        string   // its number; in an image's own configuration a name and a group are possible, "" is root
 	Env         []string // KEY=VALUE; a key may stand more than once, the last counts
 	Bounding    []string // capability bounding set
 	Annotations map[string]string
@@ -48,9 +50,12 @@ type Hooks struct {
 // (BenchmarkWholeSpec).
 type config struct {
 	Process struct {
-		Args         []string `json:"args"`
-		Cwd          string   `json:"cwd"`
-		Env          []string `json:"env"`
+		Args []string `json:"args"`
+		Cwd  string   `json:"cwd"`
+		Env  []string `json:"env"`
+		User struct {
+			UID uint32 `json:"uid"`
+		} `json:"user"`
 		Capabilities struct {
 			Bounding []string `json:"bounding"`
 		} `json:"capabilities"`
@@ -119,6 +124,7 @@ func parseConfig(data []byte) (*Container, error) {
 		Root:        spec.Root.Path,
 		Args:        spec.Process.Args,
 		Cwd:         spec.Process.Cwd,
+		User:        strconv.FormatUint(uint64(spec.Process.User.UID), 10),
 		Env:         spec.Process.Env,
 		Bounding:    spec.Process.Capabilities.Bounding,
 		Annotations: spec.Annotations,

@@ -67,8 +67,8 @@ func TestLoadContainerErrors(t *testing.T) {
 
 // What nobody reads may have any form: engines add fields.
 func TestLoadContainerIgnoresWhatItDoesNotRead(t *testing.T) {
-	bundle := writeConfig(t, `{"ociVersion":7,"windows":[],"linux":{"seccomp":"no object"},"process":{"user":3,"args":["a"]}}`)
-	if c, err := LoadContainer(bundle); err != nil || len(c.Args) != 1 {
+	bundle := writeConfig(t, `{"ociVersion":7,"windows":[],"linux":{"seccomp":"no object"},"process":{"rlimits":3,"user":{"username":4,"uid":1000},"args":["a"]}}`)
+	if c, err := LoadContainer(bundle); err != nil || len(c.Args) != 1 || c.User != "1000" {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

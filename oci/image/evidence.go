@@ -25,7 +25,7 @@ func FindEvidence(files Files, p Program) Found {
 	f := finder{files: files, mounts: p.Mounts}
 	s := newStarter(files, p)
 	if interpreter, sure := s.follow(p.Args); sure {
-		f.interpreter(interpreter, s.home())
+		f.interpreter(s, interpreter)
 	}
 	if !slices.ContainsFunc(f.found.Evidence, func(e Evidence) bool { return e.Certain }) {
 		f.usualPlaces(s)
@@ -42,17 +42,8 @@ type finder struct {
 	found  Found
 }
 
-// home is where the user's own packages may lie, as far as the environment tells; a container's user is root unless
-// something else is said, and whose home is elsewhere has HOME set by the runtime.
-func (s *starter) home() string {
-	if home := s.env["HOME"]; path.IsAbs(home) {
-		return path.Clean(home)
-	}
-	return "/root"
-}
-
 // interpreter reads the packages of the Python that is started.
-func (f *finder) interpreter(p python, home string) {
+func (f *finder) interpreter(s *starter, p python) {
 	folders, err := packageFolders(f.files, p)
 	if err != nil {
 		f.unread(fmt.Errorf("%s: %w", p.path, err))
@@ -65,8 +56,14 @@ func (f *finder) interpreter(p python, home string) {
 	sure := all.sure() && !slices.ContainsFunc(folders.own, f.hidden) &&
 		!f.hasFramework(p.script) && !slices.ContainsFunc(p.before, func(folder string) bool { return f.hidden(folder) || f.hasFramework(folder) })
 	if folders.user != "" && !p.noUser {
-		user := home + folders.user
-		sure = sure && !f.hidden(user) && !f.hasFramework(user)
+		bases, err := s.userBases(p)
+		if err != nil {
+			f.unread(fmt.Errorf("%s: %w", p.path, err))
+		}
+		sure = sure && err == nil && !slices.ContainsFunc(bases, func(base string) bool {
+			user := path.Join(base, folders.user)
+			return f.hidden(user) || f.hasFramework(user)
+		})
 	}
 	f.tell(all.finds, folders.own[0], sure)
 }

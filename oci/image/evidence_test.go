@@ -296,6 +296,57 @@ func TestEvidenceCertain(t *testing.T) {
 	}
 }
 
+// TestEvidenceUserSite: the packages of the container's user come before those that pip installed for all; whose they are the
+// environment tells, else the image's passwd as runc and crun read it.
+func TestEvidenceUserSite(t *testing.T) {
+	const passwd = "etc/passwd = root:x:0:0:root:/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\n"
+	python := []string{"/usr/bin/python3.11", "x.py"}
+	for _, tt := range []struct {
+		about string
+		user  string
+		args  []string
+		env   []string
+		files []string
+		base  string // where the user's own torch lies
+		mount string
+		sure  bool
+	}{
+		{"root", "", python, nil, []string{passwd}, "root/.local", "", false},
+		{"root by number", "0", python, nil, []string{passwd}, "root/.local", "", false},
+		{"another user", "1000", python, nil, []string{passwd}, "home/u/.local", "", false},
+		{"another user by name and group", "u:adm", python, nil, []string{passwd}, "home/u/.local", "", false},
+		{"root's are not another user's", "1000", python, nil, []string{passwd}, "root/.local", "", true},
+		{"another user's are not root's", "0", python, nil, []string{passwd}, "home/u/.local", "", true},
+		{"root lives elsewhere", "0", python, nil, []string{"etc/passwd = root:x:0:0::/data:/bin/sh\n"}, "data/.local", "", false},
+		{"a user of no name", "4711", python, nil, []string{passwd}, ".local", "", false},
+		{"a user of no name does not live in /home", "4711", python, nil, []string{passwd}, "home/u/.local", "", true},
+		{"no passwd", "", python, nil, nil, "root/.local", "", false},
+		{"no passwd, and a runtime that takes /", "", python, nil, nil, ".local", "", false},
+		{"HOME", "1000", python, []string{"HOME=/h"}, []string{passwd}, "h/.local", "", false},
+		{"HOME comes first", "1000", python, []string{"HOME=/h"}, []string{passwd}, "home/u/.local", "", true},
+		{"an empty HOME is none", "1000", python, []string{"HOME="}, []string{passwd}, "home/u/.local", "", false},
+		{"a HOME that is no path", "1000", python, []string{"HOME=h"}, []string{passwd}, "srv", "", false},
+		{"HOME is taken away", "1000", append([]string{"env", "-u", "HOME"}, python...), []string{"HOME=/h"}, []string{passwd}, "home/u/.local", "", false},
+		{"a passwd that is mounted", "1000", python, nil, []string{passwd}, "srv", "/etc/passwd", false},
+		{"HOME beside a passwd that is mounted", "1000", python, []string{"HOME=/h"}, []string{passwd}, "srv", "/etc/passwd", true},
+		{"a passwd that cannot be read", "1000", python, nil, []string{"etc/passwd |"}, "srv", "", false},
+		{"PYTHONUSERBASE", "1000", python, []string{"PYTHONUSERBASE=/ub"}, []string{passwd}, "ub", "", false},
+		{"PYTHONUSERBASE comes first", "1000", python, []string{"PYTHONUSERBASE=/ub"}, []string{passwd}, "home/u/.local", "", true},
+		{"PYTHONUSERBASE that is ignored", "1000", []string{python[0], "-E", "x.py"}, []string{"PYTHONUSERBASE=/ub"}, []string{passwd}, "ub", "", true},
+		{"no packages of the user", "1000", []string{python[0], "-s", "x.py"}, nil, []string{passwd}, "home/u/.local", "", true},
+		{"no packages of the user by environment", "1000", python, []string{"PYTHONNOUSERSITE=1"}, []string{passwd}, "home/u/.local", "", true},
+	} {
+		t.Run(tt.about, func(t *testing.T) {
+			top := tree(t, append([]string{"usr/bin/python3.11", torchIs("usr/local/lib/python3.11/dist-packages/", "13.0"), tt.base + "/lib/python3.11/site-packages/torch/x"}, tt.files...)...)
+			runnable(t, top)
+			found := findIn(t, top, Program{Args: tt.args, Env: append(tt.env, "PATH=/usr/bin"), User: tt.user, Mounts: strings.Fields(tt.mount)})
+			if len(found.Evidence) == 0 || found.Evidence[0].Certain != tt.sure {
+				t.Errorf("%+v, want certain %t", found, tt.sure)
+			}
+		})
+	}
+}
+
 // runnable makes every file of a tree executable.
 func runnable(t *testing.T, top string) {
 	t.Helper()

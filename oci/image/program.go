@@ -26,6 +26,7 @@ type Program struct {
 	Args   []string `json:"args"`
 	Env    []string `json:"env"`    // KEY=VALUE, only what Python and shells read; the last of a key counts
 	Cwd    string   `json:"cwd"`    // "" is /
+	User   string   `json:"user"`   // number or name, and maybe :GROUP; "" is root
 	Mounts []string `json:"mounts"` // what is mounted over the image
 }
 
@@ -40,7 +41,7 @@ const (
 // ProgramOf is the part of a container's configuration that decides which of its image's files are used. A command line
 // that is longer than any real one is left out: nothing is certain then.
 func ProgramOf(c *oci.Container) Program {
-	p := Program{Cwd: c.Cwd}
+	p := Program{Cwd: c.Cwd, User: c.User}
 	if len(c.Args) <= maxArgs && !slices.ContainsFunc(c.Args, func(word string) bool { return len(word) > maxWord }) {
 		p.Args = c.Args
 	}
@@ -79,6 +80,8 @@ type python struct {
 	before  []string // more folders that it looks into before its own packages
 	noUser  bool     // it never looks into the user's packages
 	version string   // 3.11, "" when its name does not tell
+
+	ignoresEnv bool // variables that begin with PYTHON
 }
 
 // starter follows a command line to the interpreter that it starts.
@@ -86,11 +89,12 @@ type starter struct {
 	files  Files
 	env    map[string]string
 	cwd    string
+	user   string
 	mounts []string
 }
 
 func newStarter(files Files, p Program) *starter {
-	s := &starter{files: files, env: map[string]string{}, cwd: path.Join("/", p.Cwd), mounts: p.Mounts}
+	s := &starter{files: files, env: map[string]string{}, cwd: path.Join("/", p.Cwd), user: p.User, mounts: p.Mounts}
 	for _, entry := range p.Env {
 		key, value, _ := strings.Cut(entry, "=")
 		s.env[key] = value
@@ -199,7 +203,7 @@ const maxScript = 64 << 10
 func (s *starter) python(file, version string, args []string) (python, bool) {
 	letters, args := pythonOptions(args)
 	has := func(one string) bool { return strings.ContainsAny(letters, one) }
-	p := python{path: file, version: version, noUser: has("sI")}
+	p := python{path: file, version: version, noUser: has("sI"), ignoresEnv: has("EI")}
 	switch {
 	case has("IP"):
 	case len(args) > 0:
@@ -207,7 +211,7 @@ func (s *starter) python(file, version string, args []string) (python, bool) {
 	default: // -m, -c and a prompt
 		p.script = s.cwd
 	}
-	if !has("EI") {
+	if !p.ignoresEnv {
 		for folder := range strings.SplitSeq(s.env["PYTHONPATH"], ":") {
 			if folder != "" {
 				p.before = append(p.before, s.absolute(folder))

@@ -28,7 +28,7 @@ var (
 // searched are the folders that an interpreter finds packages in.
 type searched struct {
 	own  []string // the first one first in rank
-	user string   // below the user's home, looked into before; "" for none
+	user string   // below the user's own base, looked into before; "" for none
 }
 
 // packageFolders finds them; an error says why they are not sure.
@@ -64,7 +64,7 @@ func packageFolders(files Files, p python) (searched, error) {
 	if prefix == "/usr" { // Debian keeps its own packages apart from those that pip installs
 		own = slices.Concat(both("/usr/local", version, "dist-packages"), own, []string{"/usr/lib/python3/dist-packages"})
 	}
-	return searched{own, "/.local/lib/python" + version + "/site-packages"}, nil
+	return searched{own, "lib/python" + version + "/site-packages"}, nil
 }
 
 func both(prefix, version, name string) []string {

@@ -22,9 +22,6 @@ const (
 	maxLayers   = 512     // engines stop at 127
 )
 
-// passwd tells a user's home.
-const passwd = "/etc/passwd"
-
 // Image is an image of which the configuration was read.
 type Image struct {
 	name   string // as it was asked for
@@ -109,7 +106,7 @@ func parseConfig(data []byte) (config, error) {
 // Container is what the image's configuration says of a container that is made of it.
 func (i *Image) Container() *oci.Container {
 	c := i.config.Config
-	return &oci.Container{Args: slices.Concat(c.Entrypoint, c.Cmd), Cwd: c.WorkingDir, Env: slices.Clip(c.Env)}
+	return &oci.Container{Args: slices.Concat(c.Entrypoint, c.Cmd), Cwd: c.WorkingDir, User: c.User, Env: slices.Clip(c.Env)}
 }
 
 // Progress is told how much of the layers was read, in bytes as they lie there.
@@ -121,11 +118,6 @@ func (i *Image) Look(p image.Program, progress Progress) (image.Look, error) {
 	files, err := i.files(progress)
 	if err != nil {
 		return image.Look{}, fmt.Errorf("image %s: %w", i.name, i.watch.err(err))
-	}
-	if !slices.ContainsFunc(p.Env, func(entry string) bool { return strings.HasPrefix(entry, "HOME=") }) {
-		if home := files.home(i.config.Config.User); home != "" {
-			p.Env = append(slices.Clip(p.Env), "HOME="+home)
-		}
 	}
 	return image.LookInto(files, p), nil
 }
@@ -176,25 +168,6 @@ func readDocument(r io.Reader) ([]byte, error) {
 		err = &oci.TooLargeError{Limit: maxDocument}
 	}
 	return data, err
-}
-
-// home is the home of a user as the image's passwd tells it: / where it does not, as runc has it. Empty is root's usual
-// one.
-func (t *tree) home(user string) string {
-	user, _, _ = strings.Cut(user, ":")
-	if user == "" {
-		user = "0"
-	}
-	data, err := t.ReadFile(passwd, image.MaxFile)
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 5 && (fields[0] == user || fields[2] == user) {
-			return fields[5]
-		}
-	}
-	if user == "0" || user == "root" || err != nil && !isAbsent(err) {
-		return ""
-	}
-	return "/"
 }
 
 var errNoImage = errors.New("it holds no image")

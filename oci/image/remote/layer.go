@@ -148,7 +148,7 @@ func keep(file string, n *node, content io.Reader) ([]byte, error) {
 	program := n.mode.Perm()&0o111 != 0
 	switch {
 	case n.size > image.MaxFile:
-	case image.Reads(file), file == passwd:
+	case image.Reads(file):
 		return readAll(content, n.size)
 	case program:
 		data, err := readAll(content, min(n.size, maxLine))
