@@ -60,7 +60,10 @@ func run(ctx context.Context, bin, tools, nvml string, rounds int) error {
 	if err := s.printDoctor(ctx, os.Stdout); err != nil {
 		return err
 	}
-	return s.printEvidence(ctx, os.Stdout)
+	if err := s.printEvidence(ctx, os.Stdout); err != nil {
+		return err
+	}
+	return s.printFleet(ctx, os.Stdout)
 }
 
 func copyFile(to, from string) error {
