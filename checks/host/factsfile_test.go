@@ -103,3 +103,38 @@ func TestReadFactsOpensRegularFiles(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseFacts: what can be read of a facts file can be written and read again, and is the same.
+func FuzzParseFacts(f *testing.F) {
+	assumed, err := Assume("driver=535.183.06,arch=8.9,brand=GeForce,gpus=2")
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := json.Marshal(assumed)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`[{"after":"1s","facts":{}},{"after":"2s","facts":` + string(text) + `}]`))
+	f.Add([]byte(`{"schema":"gpu-preflight.facts/v2"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, err := parseFacts(data)
+		if err != nil {
+			place(data, err)
+			return
+		}
+		for _, e := range entries {
+			once, err := json.Marshal(e.Facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := parseFacts(once)
+			if err != nil || len(again) != 1 {
+				t.Fatalf("%s: %v", once, err)
+			}
+			if twice, err := json.Marshal(again[0].Facts); err != nil || string(twice) != string(once) {
+				t.Errorf("%s\n%s\n%v", once, twice, err)
+			}
+		}
+	})
+}
