@@ -106,16 +106,8 @@ func TestReadFactsOpensRegularFiles(t *testing.T) {
 
 // FuzzParseFacts: what can be read of a facts file can be written and read again, and is the same.
 func FuzzParseFacts(f *testing.F) {
-	assumed, err := Assume("driver=535.183.06,arch=8.9,brand=GeForce,gpus=2")
-	if err != nil {
-		f.Fatal(err)
-	}
-	text, err := json.Marshal(assumed)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
-	f.Add([]byte(`[{"after":"1s","facts":{}},{"after":"2s","facts":` + string(text) + `}]`))
+	f.Add([]byte(`{"nvml":{"cuda":{"value":"12.2","source":"x"},"gpus":[{"bus":"x","brand":{"unknown":"y"}}]}}`))
+	f.Add([]byte(`[{"after":"1s","facts":{}},{"after":"2s","facts":{"gpus":[0]}}]`))
 	f.Add([]byte(`{"schema":"gpu-preflight.facts/v2"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		entries, err := parseFacts(data)

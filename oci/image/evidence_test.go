@@ -241,6 +241,7 @@ func TestEvidenceCertain(t *testing.T) {
 		{"options with values", []string{python, "-W", "ignore", "-Xdev", "-X", "utf8", "-um", "app"}, []string{torch}, nil, nil, "13.0"},
 		{"torch says it by name only", []string{python, "x.py"}, []string{venv + "torch-2.9.1+cu130.dist-info/x", venv + "torch/x"}, nil, nil, "13.0"},
 		{"torch does not say it", []string{python, "x.py"}, []string{venv + "torch-2.9.1.dist-info/x", venv + "torch/x", venv + "jax_cuda13_plugin-0.8.0.dist-info/x"}, nil, nil, ""},
+		{"a version that is none", []string{python, "x.py"}, []string{torch, venv + "cupy_cuda" + strings.Repeat("1", 100) + "x-13.dist-info/x"}, nil, nil, "13.0"},
 		{"two frameworks", []string{python, "x.py"}, []string{torch, venv + "cupy_cuda12x-13.6.0.dist-info/x"}, nil, nil, "12.0 13.0"},
 		{"a stranger beside", []string{python, "x.py"}, []string{torch, venv + "ctranslate2/x"}, nil, nil, ""},
 		{

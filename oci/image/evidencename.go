@@ -2,6 +2,7 @@ package image
 
 import (
 	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -35,7 +36,13 @@ func (r rule) read(text []byte) (find, bool) {
 	case isDigits(version):
 		version += ".0"
 	}
-	return find{r.kind, version, r.framework}, true
+	return find{r.kind, version, r.framework}, isVersion(version)
+}
+
+// isVersion tells 12.8 from what no version of CUDA looks like.
+func isVersion(text string) bool {
+	major, minor, _ := strings.Cut(text, ".")
+	return isDigits(major) && isDigits(minor)
 }
 
 func readBy(rules []rule, text []byte) (find, bool) {

@@ -82,12 +82,6 @@ func (s status) ModTime() time.Time { return time.Time{} }
 func (s status) IsDir() bool        { return s.mode.IsDir() }
 func (s status) Sys() any           { return nil }
 
-// isVersion tells 12.8 from other text.
-func isVersion(text string) bool {
-	major, minor, ok := strings.Cut(text, ".")
-	return ok && isDigits(major) && isDigits(minor)
-}
-
 // FuzzLook: whatever stands in the files that a look reads, it ends, and every version that it tells is one.
 func FuzzLook(f *testing.F) {
 	f.Add("#!/usr/bin/env python3\n", "version = 3.11\n", "cuda = '12.8'\n", "root:x:0:0::/root:/bin/sh\n", "/opt/compat\n", "libcuda.so.580.65.06")
