@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,7 @@ func newImage(t *testing.T) image {
 	i := image{refused: newRefused(t)}
 	fixture.NVML(t, filepath.Join(i.root, "usr/lib/x86_64-linux-gnu"), "gpus=1\n")
 	i.bin, i.rootfs = installed(t), filepath.Join(i.bundle, "rootfs")
+	i.policy(t, patient)
 	i.write(t, filepath.Join(i.bundle, "config.json"), `{"process":{"args":["python3","/app/train.py"],"env":["PATH=/opt/venv/bin"]},"root":{"path":"rootfs"},
 		"linux":{"devices":[{"path":"/dev/nvidia0","type":"c","major":195,"minor":0},{"path":"/dev/nvidiactl","type":"c","major":195,"minor":255},
 			{"path":"/dev/nvidia-uvm","type":"c","major":235,"minor":0}]}}`)
@@ -68,6 +70,14 @@ func installed(t *testing.T) string {
 	return bin
 }
 
+// patient is a policy by which nothing is unknown because the machine is slow.
+const patient = "timeout = \"1m\"\nnvml_timeout = \"1m\"\n"
+
+func (i image) policy(t *testing.T, text string) {
+	t.Helper()
+	i.write(t, i.config, text+fmt.Sprintf("[log]\nfile = %q\njournald = false\n", i.log))
+}
+
 func (i image) path(name string) string { return filepath.Join(i.rootfs, name) }
 
 // put writes a file of the image.
@@ -100,11 +110,11 @@ func (i image) launch(t *testing.T) (code int, stderr string, recorded record.Re
 	return code, stderr, records[before]
 }
 
-// run runs a program of ours on the container's state. One that does not end is killed after half a minute, which is an
+// run runs a program of ours on the container's state. One that does not end is killed after two minutes, which is an
 // error, as is one that takes more memory than a file of a gigabyte lets it.
 func (i image) run(t *testing.T, program string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, program), args...)
 	cmd.Env, cmd.Stdin = []string{"PATH=/usr/bin:/bin"}, strings.NewReader(i.state("c1"))
