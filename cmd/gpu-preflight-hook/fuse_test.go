@@ -15,8 +15,8 @@ import (
 // nothing; what lies in it is unknown, and the container starts. The reader that nobody can kill is left behind and noted.
 func TestFUSEThatNeverAnswers(t *testing.T) {
 	i := newImage(t)
-	real := i.rootfs + "-real"
-	if err := os.Rename(i.rootfs, real); err != nil {
+	whole := i.rootfs + "-whole"
+	if err := os.Rename(i.rootfs, whole); err != nil {
 		t.Fatal(err)
 	}
 	i.policy(t, "timeout = \"3s\"\n")
@@ -40,7 +40,7 @@ func TestFUSEThatNeverAnswers(t *testing.T) {
 	if err := os.Remove(i.rootfs); err != nil {
 		t.Fatal(err)
 	}
-	link(t, real, i.rootfs)
+	link(t, whole, i.rootfs)
 	for range 1000 { // until the kernel has taken the first reader apart
 		var third record.Record
 		if code, stderr, third = i.launch(t); code == 1 {

@@ -54,8 +54,7 @@ func attacks() []attack {
 	linked := func(file, target string) func(image, string) error {
 		return func(i image, outside string) error {
 			path := i.path(file)
-			target := strings.ReplaceAll(target, "OUTSIDE", outside)
-			return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path), os.Symlink(target, path))
+			return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path), os.Symlink(strings.ReplaceAll(target, "OUTSIDE", outside), path))
 		}
 	}
 	named := func(name string) func(image, string) error { // instead of torch

@@ -39,7 +39,7 @@ func TestOpensNothingOutside(t *testing.T) {
 		"usr/local/lib": "/usr/lib", "opt/conda": "/", "usr/lib": "lib", "app": "/proc/self/cwd", "usr/lib64": "/lib64", "venv": "/dev",
 	} {
 		path := i.path(name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path), os.Symlink(target, path)); err != nil {
+		if err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path), os.Symlink(target, path)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,8 +49,8 @@ func TestOpensNothingOutside(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), strace, "-ff", "-y", "-qq", "-s", "4096", "-e", "trace=execve,execveat,open,openat,openat2,mmap,mprotect,clone,clone3,vfork,fork",
 		"-o", trace, filepath.Join(i.bin, "gpu-preflight-hook"), "--root="+i.root, "--config="+i.config)
 	cmd.Env, cmd.Stdin = []string{"PATH=/usr/bin:/bin"}, strings.NewReader(i.state("c1"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if out, failed := cmd.CombinedOutput(); failed != nil {
+		t.Fatalf("%v: %s", failed, out)
 	}
 	if list := i.records(t); len(list) != 1 || !strings.Contains(ofImage(list[0]).What, built130) {
 		t.Fatalf("it was not looked into: %+v", list)

@@ -53,19 +53,25 @@ func (f *finder) interpreter(s *starter, p python) {
 	for _, folder := range folders.own {
 		f.readPackages(folder, &all)
 	}
-	sure := all.sure() && !slices.ContainsFunc(folders.own, f.hidden) &&
-		!f.hasFramework(p.script) && !slices.ContainsFunc(p.before, func(folder string) bool { return f.hidden(folder) || f.hasFramework(folder) })
-	if folders.user != "" && !p.noUser {
-		bases, err := s.userBases(p)
-		if err != nil {
-			f.unread(fmt.Errorf("%s: %w", p.path, err))
-		}
-		sure = sure && err == nil && !slices.ContainsFunc(bases, func(base string) bool {
-			user := path.Join(base, folders.user)
-			return f.hidden(user) || f.hasFramework(user)
-		})
-	}
+	sure := all.sure() && !slices.ContainsFunc(folders.own, f.hidden) && !f.hasFramework(p.script) &&
+		!slices.ContainsFunc(p.before, f.mayHave) && !f.userMayHave(s, p, folders.user)
 	f.tell(all.finds, folders.own[0], sure)
+}
+
+// mayHave tells whether a folder that is looked into first may have a framework: its own, or what is mounted over it.
+func (f *finder) mayHave(folder string) bool { return f.hidden(folder) || f.hasFramework(folder) }
+
+// userMayHave tells it of the packages of the container's user, which lie in a folder below his base; "" for none.
+func (f *finder) userMayHave(s *starter, p python, folder string) bool {
+	if folder == "" || p.noUser {
+		return false
+	}
+	bases, err := s.userBases(p)
+	if err != nil {
+		f.unread(fmt.Errorf("%s: %w", p.path, err))
+		return true
+	}
+	return slices.ContainsFunc(bases, func(base string) bool { return f.mayHave(path.Join(base, folder)) })
 }
 
 func (f *finder) hidden(file string) bool { return hiddenBy(f.mounts, file) != "" }

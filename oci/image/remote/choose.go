@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"runtime"
 	"slices"
 	"strings"
@@ -106,5 +105,3 @@ func fromManifest(s store, raw []byte) (*Image, error) {
 	}
 	return found, nil
 }
-
-func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
