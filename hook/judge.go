@@ -26,6 +26,8 @@ type Verdict struct {
 	WouldRefuse bool            `json:"would_refuse,omitempty"` // mode warn hid a refusal
 	Reason      string          `json:"reason,omitempty"`       // why it was not judged: exempt, not a GPU launch
 	Results     []checks.Result `json:"results,omitempty"`
+
+	refusing []string // IDs of the results that refuse, in the order of the checks
 }
 
 // Judge is the one judgement that hook, shim, check, demo and fleet share: facts of the host and of the launch
@@ -115,7 +117,12 @@ func disabledBy(launch checks.Launch) string {
 // decide turns the results into the verdict. A transient failure never refuses: waiting may mend it.
 func (p Policy) decide(results []checks.Result) Verdict {
 	v := Verdict{Verdict: Allow, Mode: p.Mode, Results: results}
-	refused := slices.ContainsFunc(results, p.refuses)
+	for _, r := range results {
+		if p.refuses(r) {
+			v.refusing = append(v.refusing, r.ID)
+		}
+	}
+	refused := len(v.refusing) > 0
 	switch {
 	case p.Mode == ModeOff:
 	case refused && p.Mode == ModeEnforce:

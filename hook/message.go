@@ -52,19 +52,12 @@ func Message(v Verdict) string {
 // causes are the results that refuse: the first in the order of the checks, and the IDs of the rest.
 func causes(v Verdict) (root *checks.Result, others []string) {
 	for i, r := range v.Results {
-		refuses := r.Status == checks.StatusFail && !r.Transient
-		if !refuses {
-			continue
-		}
-		if root == nil {
+		switch {
+		case !slices.Contains(v.refusing, r.ID):
+		case root == nil:
 			root = &v.Results[i]
-		} else {
+		default:
 			others = append(others, r.ID)
-		}
-	}
-	if root == nil {
-		if i := slices.IndexFunc(v.Results, func(r checks.Result) bool { return r.Status == checks.StatusUnknown }); i >= 0 && v.Verdict == Refuse {
-			root = &v.Results[i]
 		}
 	}
 	return root, others

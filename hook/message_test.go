@@ -7,14 +7,14 @@ import (
 	"gpu-preflight/checks"
 )
 
-// refusing is a verdict that refuses for these results.
+// refusing is a verdict that refuses for these results, of a policy that refuses what is unknown of the check u.
 func refusing(results ...checks.Result) Verdict {
 	for i := range results {
 		if results[i].Status == "" {
 			results[i].Status = checks.StatusFail
 		}
 	}
-	return Verdict{Verdict: Refuse, Mode: ModeEnforce, Results: results}
+	return Policy{Mode: ModeEnforce, Unknown: "refuse", Checks: map[string]Setting{"u": SettingRefuse}}.decide(results)
 }
 
 func TestMessage(t *testing.T) {
@@ -32,11 +32,11 @@ func TestMessage(t *testing.T) {
 		{
 			"what does not refuse is not told", refusing(
 				checks.Result{ID: "w", What: "w", Status: checks.StatusWarn}, checks.Result{ID: "t", What: "t", Transient: true},
-				checks.Result{ID: "u", What: "u", Status: checks.StatusUnknown}, checks.Result{ID: "f", What: "f"},
+				checks.Result{ID: "v", What: "v", Status: checks.StatusUnknown}, checks.Result{ID: "f", What: "f"},
 			), "gpu-preflight refused this container: f [f; gpu-preflight logs]",
 		},
 		{
-			"an unknown fact that the policy refuses", refusing(checks.Result{ID: "u", What: "not read", Status: checks.StatusUnknown}),
+			"an unknown fact that the policy refuses, behind one that it does not", refusing(checks.Result{ID: "v", What: "v", Status: checks.StatusUnknown}, checks.Result{ID: "u", What: "not read", Status: checks.StatusUnknown}),
 			"gpu-preflight refused this container: not read [u; gpu-preflight logs]",
 		},
 		{"nothing to tell", refusing(), "gpu-preflight refused this container [gpu-preflight logs]"},
