@@ -37,6 +37,7 @@ func (g gpu) String() string {
 type asked struct {
 	GPUs       []gpu
 	All        bool     // all: a launch that works with what works
+	Part       bool     // there may be more of them: not every GPU of this host is known
 	Unresolved []string // names that no GPU of this host has
 }
 
@@ -93,15 +94,15 @@ func (f Facts) gpus() []gpu {
 }
 
 // count gives an index to GPUs that NVML was not asked for, such as those that are not resident: it counts in the
-// order of the bus, without excluded GPUs. Where the two lists differ in length nobody can tell.
+// order of the bus, without excluded GPUs and those that no driver holds. Where the two lists differ in length nobody can
+// tell.
 func (f Facts) count(all []gpu) {
-	served := slices.DeleteFunc(slices.Clone(all), gpu.elsewhere)
-	if !f.Host.NVML.Count.Known() || f.Host.NVML.Count.Value != len(served) {
+	if !f.Host.NVML.Count.Known() || f.Host.NVML.Count.Value != served(all) {
 		return
 	}
 	index := 0
 	for i := range all {
-		if all[i].elsewhere() {
+		if !all[i].served() {
 			continue
 		}
 		if all[i].index < 0 {
@@ -116,6 +117,23 @@ func (g gpu) elsewhere() bool {
 	return g.excluded || g.driver != "" && g.driver != "nvidia" && !g.Handle.Known()
 }
 
+// unbound tells a GPU on the bus that no driver holds: the driver knows nothing of it.
+func (g gpu) unbound() bool {
+	return g.device != "" && g.driver == "" && g.minor < 0 && !g.Handle.Known() && g.NotAsked == ""
+}
+
+// served tells a GPU that the driver lists, or would list if it worked.
+func (g gpu) served() bool { return !g.elsewhere() && !g.unbound() }
+
+func served(all []gpu) (count int) {
+	for _, g := range all {
+		if g.served() {
+			count++
+		}
+	}
+	return count
+}
+
 func firstKnown(values ...string) string {
 	for _, v := range values {
 		if v != "" {
@@ -125,11 +143,11 @@ func firstKnown(values ...string) string {
 	return ""
 }
 
-// asked resolves the request. Nodes that cover every GPU of the host count as all.
+// asked resolves the request. Several nodes that cover every GPU of the host, or that may, count as all.
 func (f Facts) asked() asked {
 	all, want := slices.DeleteFunc(slices.Clone(f.gpus()), gpu.elsewhere), f.Launch.GPUs
 	if want.All || len(want.Minors)+len(want.Devices)+len(want.MIGCaps) == 0 {
-		return asked{GPUs: all, All: true}
+		return asked{GPUs: all, All: true, Part: !f.knowsEveryGPU()}
 	}
 	var a asked
 	add := func(name string, match func(gpu) bool) {
@@ -147,8 +165,16 @@ func (f Facts) asked() asked {
 	for _, name := range want.Devices {
 		add(name, func(g gpu) bool { return g.named(name) })
 	}
-	a.All = len(all) > 1 && len(want.Devices) == 0 && len(a.Unresolved) == 0 && len(a.GPUs) == len(all)
+	other := slices.ContainsFunc(all, func(g gpu) bool { return g.minor >= 0 && !slices.Contains(want.Minors, g.minor) })
+	a.All = len(want.Minors) > 1 && len(want.Devices) == 0 && !other
+	a.Part = !f.knowsEveryGPU() || slices.ContainsFunc(all, func(g gpu) bool { return g.minor < 0 && !g.unbound() })
 	return a
+}
+
+// knowsEveryGPU tells whether some list of this host's GPUs was read to its end.
+func (f Facts) knowsEveryGPU() bool {
+	count := f.Host.NVML.Count
+	return f.Host.PCI.Known() || f.Host.ProcGPUs.Known() || count.Known() && count.Value <= len(f.gpus())
 }
 
 // named tells whether a name of NVIDIA_VISIBLE_DEVICES means this GPU or one of its MIG instances: an index, an
@@ -156,7 +182,7 @@ func (f Facts) asked() asked {
 func (g gpu) named(name string) bool {
 	parent, _, _ := strings.Cut(name, ":")
 	if n, err := strconv.Atoi(parent); err == nil {
-		return g.index == n
+		return n >= 0 && g.index == n
 	}
 	if strings.HasPrefix(name, "MIG-") {
 		return slices.ContainsFunc(g.Instances.Value, func(m host.MIGDevice) bool { return m.UUID == name }) ||
@@ -177,8 +203,15 @@ func names(list []gpu) string {
 // failIfNoneLeft is the rule of all: a launch for all GPUs fails only when none of them is usable; a launch for
 // named ones fails for each.
 func (a asked) failIfNoneLeft(hurt []gpu, format string, args ...any) Result {
-	if a.All && len(hurt) < len(a.GPUs) {
+	if a.All && a.mayBeLeft(hurt) {
 		return warn(format, args...)
 	}
 	return fail(format, args...)
+}
+
+// mayBeLeft tells whether a GPU may work beside those that do not. One that no driver holds does not.
+func (a asked) mayBeLeft(hurt []gpu) bool {
+	return a.Part || slices.ContainsFunc(a.GPUs, func(g gpu) bool {
+		return !g.unbound() && !slices.ContainsFunc(hurt, func(h gpu) bool { return h.String() == g.String() })
+	})
 }

@@ -39,7 +39,9 @@ type Check struct {
 	Doctor bool
 	// Launch marks a check of what only a launch has, a container and an image: doctor does not ask it.
 	Launch bool
-	Run    func(Facts) Result
+	// Linux marks a check of Linux's own driver: it applies on no other platform, and fails on no unknown one.
+	Linux bool
+	Run   func(Facts) Result
 }
 
 // Launch is one container that is about to start.

@@ -109,7 +109,7 @@ func (f Facts) requireFacts() []gpuRequireFacts {
 	if have := f.hostCUDA(); have.Known() {
 		base.CUDA = have.Value.String()
 	}
-	if base.Driver == "" && f.foreign() == "" {
+	if base.Driver == "" && f.linux() {
 		base.Driver = f.Host.Driver.Version.Value
 	}
 	var sets []gpuRequireFacts

@@ -20,10 +20,8 @@ var driverLibraryVersion = Check{
 	CUDA:  []int{803},
 	Links: []string{"https://github.com/NVIDIA/nvidia-container-toolkit/issues/394"},
 	After: []string{"driver-loaded", "libcuda-injected"},
+	Linux: true,
 	Run: func(f Facts) Result {
-		if why := f.foreign(); why != "" {
-			return skip("%s", why)
-		}
 		if mount := f.Launch.GPUs.Libcuda; mount != "" && f.knownRoot(mount) {
 			if r, decided := judgeMount(f, mount); decided {
 				return r
@@ -75,6 +73,10 @@ func judgeNVML(f Facts) Result {
 // libraries of another root say nothing about it.
 func nvmlMismatch(f Facts) Result {
 	nvml := f.Host.NVML
+	if f.mayUseOthers() {
+		return unknown("the libraries below %s do not match the loaded module; whether this launch uses them is not known: %s",
+			nvml.Root, firstUnknown(f.Host.Libraries, f.Host.Driver.Version))
+	}
 	if root := f.driverRoot(); root != "" && nvml.Root != "" && root != nvml.Root {
 		return warn("the libraries below %s do not match the loaded module %s; this launch uses those below %s",
 			nvml.Root, f.driverName(), root).
@@ -92,6 +94,19 @@ func nvmlMismatch(f Facts) Result {
 		library = list(others)
 	}
 	return f.mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
+}
+
+// mayUseOthers tells whether this launch may use other libraries than those that NVML found wanting, where an unread
+// fact does not let that be told: a libcuda that it mounts, or one of another driver root.
+func (f Facts) mayUseOthers() bool {
+	module, libraries := f.Host.Driver.Version, f.Host.Libraries
+	switch {
+	case f.driverRoot() != "":
+		return !module.Known() && f.Launch.GPUs.Libcuda != ""
+	case !libraries.Known():
+		return true
+	}
+	return !module.Known() && slices.ContainsFunc(libraries.Value, func(l host.Library) bool { return l.Root != f.Host.NVML.Root })
 }
 
 // reload is what brings module and libraries to one version. Where libraries of the module's version are there too, it

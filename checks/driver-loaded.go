@@ -17,10 +17,8 @@ var driverLoaded = Check{
 	CUDA:  []int{100, 3},
 	Links: []string{"https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html"},
 	After: []string{"nouveau-not-bound"},
+	Linux: true,
 	Run: func(f Facts) Result {
-		if why := f.foreign(); why != "" {
-			return skip("%s", why)
-		}
 		version, init := f.Host.Driver.Version, f.Host.NVML.Init
 		loaded := version.Known() && version.Value != ""
 		switch {
@@ -42,6 +40,8 @@ var driverLoaded = Check{
 func notLoaded(f Facts, loaded bool) Result {
 	init := f.Host.NVML.Init
 	switch {
+	case !f.Host.Driver.Version.Known():
+		return unknown("NVML says that no driver is loaded (code 9); the kernel's own word is not known: %s", f.Host.Driver.Version.Why())
 	case loaded:
 		return warn("driver %s is loaded, but NVML says that no driver is (code 9)", f.Host.Driver.Version.Value).
 			fix("look whether /dev/nvidiactl is there and readable on the host").from(f.Host.Driver.Version.Source, init.Source)

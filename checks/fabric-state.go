@@ -54,11 +54,12 @@ func (f Facts) registers() bool {
 func (f Facts) registered() Result {
 	asked := f.asked()
 	worst := unknown("none of the GPUs asked for is known")
-	failing, mayCome := 0, false
+	var failing []gpu
+	mayCome := false
 	for i, g := range asked.GPUs {
 		r := f.stateOf(g)
 		if r.Status == StatusFail {
-			failing++
+			failing = append(failing, g)
 			mayCome = mayCome || r.Transient
 		}
 		if i == 0 || rank(r.Status) > rank(worst.Status) || r.Status == StatusFail && worst.Transient {
@@ -66,8 +67,8 @@ func (f Facts) registered() Result {
 		}
 	}
 	switch {
-	case !asked.All || failing == 0:
-	case failing < len(asked.GPUs):
+	case !asked.All || len(failing) == 0:
+	case asked.mayBeLeft(failing):
 		return worst.lowered()
 	case mayCome:
 		worst.Transient, worst.LookAgain = true, false

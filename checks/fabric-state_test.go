@@ -20,6 +20,9 @@ func managerLives(f *Facts) {
 	f.Host.Fabric.Manager = known([]host.Process{{PID: 2101, Name: "nv-fabricmanage", Age: day, Version: "580.95.05"}})
 }
 
+// switchesOfHopper are known by the GPUs, where PCI was not read.
+func switchesOfHopper(f *Facts) { f.Host.Fabric.Switches = known(4) }
+
 func TestFabricState(t *testing.T) {
 	gb200 := gpus(4, board{"NVIDIA GB200", "NVIDIA", "10.0", "2941"})
 	testCheck(t, fabricState, []row{
@@ -54,10 +57,15 @@ func TestFabricState(t *testing.T) {
 		{"two asked, one may come, one never will", and(booted(60), gpuIs(1, fabricOf(host.FabricInProgress, 0)), gpuIs(2, fabricOf(host.FabricCompleted, 23)), ask("1", "2")), "fail", "23"},
 		{"the same in the other order", and(booted(60), gpuIs(2, fabricOf(host.FabricInProgress, 0)), gpuIs(1, fabricOf(host.FabricCompleted, 23)), ask("1", "2")), "fail", "23"},
 		{"all, one may come, the rest never will", and(booted(60), fabricIs(host.FabricCompleted, 23), gpuIs(2, fabricOf(host.FabricInProgress, 0))), "fail transient", ""},
+		{"all, and of eight only one answered in time", and(inProgress, answeredOnly(1), switchesOfHopper), "warn", "0000:17:00.0"},
+		{"all, and the only one left over is held by no driver", and(inProgress, unbound(7)), "fail again", ""},
 		{"an observer", and(inProgress, observer), "warn", ""},
 		{"without compute", and(inProgress, capabilities("video", "utility")), "skip", "NVIDIA_DRIVER_CAPABILITIES"},
 		// HGX B200 has no switch on PCI.
 		{"B200", hgxB200, "pass", ""},
+		{"Blackwell without a name beside a daemon may be a tray", and(hgxB200, inProgress, func(f *Facts) {
+			f.Host.ProcGPUs = missing[[]host.ProcGPU]()
+		}, everyGPU(func(g *host.GPU) { g.Name = missing[string]() })), "warn", ""},
 		{"B200 in progress", and(hgxB200, inProgress), "fail again", "nvlsm"},
 		{"B200, nvlsm was restarted", and(hgxB200, inProgress, func(f *Facts) { f.Host.Fabric.SubnetManager.Value[0].Age = 5 }), "fail transient", ""},
 		{"B200, only nvlsm lives", and(hgxB200, inProgress, noManager), "fail again", ""},

@@ -16,10 +16,8 @@ var gpuPresent = Check{
 	CUDA:  []int{100},
 	Links: []string{"https://docs.nvidia.com/deploy/xid-errors/"},
 	After: []string{"driver-loaded", "driver-library-version", "nvml-responds", "kernel-module-flavor"},
+	Linux: true,
 	Run: func(f Facts) Result {
-		if why := f.foreign(); why != "" {
-			return skip("%s", why)
-		}
 		count := f.Host.NVML.Count
 		asked := f.asked()
 		switch {

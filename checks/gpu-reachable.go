@@ -73,7 +73,7 @@ func (f Facts) trouble(g gpu) string {
 		return "has fallen off the PCI bus (configuration reads ff)"
 	case g.Handle.Known():
 		return troubles[g.Handle.Value]
-	case init.Known() && init.Value != host.NVMLUnknown && len(f.gpus()) == 1:
+	case init.Known() && init.Value != host.NVMLUnknown && g.served() && served(f.gpus()) == 1 && f.knowsEveryGPU():
 		return troubles[init.Value]
 	}
 	return ""

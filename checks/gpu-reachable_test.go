@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"slices"
 	"testing"
 
 	"gpu-preflight/checks/host"
@@ -29,6 +30,24 @@ func nouveau(last int) change {
 		f.Host.PCI.Value[last].Driver = "nouveau"
 		f.Host.ProcGPUs.Value, f.Host.NVML.GPUs = f.Host.ProcGPUs.Value[:last], f.Host.NVML.GPUs[:last]
 		f.Host.NVML.Count = known(last)
+	}
+}
+
+// answeredOnly is a host of which only NVML's first answers came in time.
+func answeredOnly(count int) change {
+	return func(f *Facts) {
+		f.Host.PCI, f.Host.ProcGPUs = missing[[]host.PCIDevice](), missing[[]host.ProcGPU]()
+		f.Host.NVML.GPUs = f.Host.NVML.GPUs[:count]
+	}
+}
+
+// unbound takes a GPU of the host from its driver.
+func unbound(i int) change {
+	return func(f *Facts) {
+		f.Host.PCI.Value[i].Driver = ""
+		f.Host.ProcGPUs.Value = slices.Delete(f.Host.ProcGPUs.Value, i, i+1)
+		f.Host.NVML.GPUs = slices.Delete(f.Host.NVML.GPUs, i, i+1)
+		f.Host.NVML.Count = known(len(f.Host.NVML.GPUs))
 	}
 }
 
@@ -73,6 +92,24 @@ func TestGPUReachable(t *testing.T) {
 		{"a GPU that is not resident, by its index", and(everyGPU(notAsked), ask("3")), "skip", "not asked"},
 		{"a GPU that is not resident and off the bus, by its index", and(everyGPU(notAsked), offBus(3), ask("3")), "fail", "0000:47:00.0"},
 		{"indexes where NVML lists fewer: nobody can tell", and(everyGPU(notAsked), offBus(3), ask("3"), func(f *Facts) { f.Host.NVML.Count = known(7) }), "unknown", ""},
+		// A list of GPUs that was not read to its end.
+		{"all, and of eight only a lost one answered in time", and(gpuIs(0, handle(host.NVMLGPUIsLost)), answeredOnly(1)), "warn", "0 (0000:17:00.0)"},
+		{"all, one lost, and how many there are is not known", and(gpuIs(0, handle(host.NVMLGPUIsLost)), answeredOnly(1), func(f *Facts) { f.Host.NVML.Count = missing[int]() }), "warn", ""},
+		{"all, and the only one is lost", and(gpus(1, t4), gpuIs(0, handle(host.NVMLGPUIsLost)), answeredOnly(1)), "fail", ""},
+		{"nodes that may cover every GPU count as all", and(gpuIs(0, handle(host.NVMLGPUIsLost)), answeredOnly(1), askNodes(0, 1, 2, 3, 4, 5, 6, 7)), "warn", ""},
+		{"two nodes of eight GPUs, and the other's GPU did not answer", and(gpuIs(0, handle(host.NVMLGPUIsLost)), askNodes(0, 1), answeredOnly(3)), "fail", ""},
+		{"one node is one GPU, however many there are", and(gpuIs(0, handle(host.NVMLGPUIsLost)), answeredOnly(1), askNodes(0)), "fail", ""},
+		{"init says lost, and whether there is one GPU is not known", and(one, initCode(host.NVMLGPUIsLost), func(f *Facts) {
+			f.Host.PCI, f.Host.ProcGPUs = missing[[]host.PCIDevice](), missing[[]host.ProcGPU]()
+			f.Host.NVML.GPUs = []host.GPU{{Bus: "0000:17:00.0", Handle: missing[int]()}}
+		}), "unknown", ""},
+		// A GPU that no driver holds is no GPU that works.
+		{"all, and the only one left over is held by no driver", and(everyGPU(handle(host.NVMLGPUIsLost)), unbound(7)), "fail", ""},
+		{"init says lost, one GPU beside one that no driver holds", and(gpus(2, t4), unbound(1), initCode(host.NVMLGPUIsLost), ask("GPU-00000000-0000-4000-8000-000000000001")), "fail", "15"},
+		{"an index counts what a driver holds", and(unbound(0), func(f *Facts) {
+			f.Host.NVML.GPUs[0] = host.GPU{Bus: f.Host.NVML.GPUs[0].Bus, Handle: known(host.NVMLGPUIsLost)}
+		}, ask("0")), "fail", "0 (0000:27:00.0)"},
+		{"-1 is no index", and(everyGPU(func(g *host.GPU) { handle(host.NVMLGPUIsLost)(g); g.Index = missing[int]() }), ask("-1"), func(f *Facts) { f.Host.NVML.Count = missing[int]() }), "unknown", ""},
 		{"a virtual function is no GPU of its own", func(f *Facts) {
 			f.Host.PCI.Value = append(f.Host.PCI.Value, host.PCIDevice{Bus: "0000:17:00.4", Class: "0302", Virtual: true})
 		}, "pass", "8 of 8"},

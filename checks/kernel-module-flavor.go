@@ -23,18 +23,20 @@ var kernelModuleFlavor = Check{
 		"https://github.com/NVIDIA/open-gpu-kernel-modules#compatible-gpus",
 	},
 	After: []string{"driver-loaded", "driver-library-version", "nvml-responds"},
+	Linux: true,
 	Run: func(f Facts) Result {
-		if why := f.foreign(); why != "" {
-			return skip("%s", why)
-		}
 		flavor, asked := f.Host.Driver.Flavor, f.asked()
-		var wrong, unserved []gpu
+		var wrong, silent, unserved []gpu
 		for _, g := range asked.GPUs {
 			if f.listed(g) {
 				continue
 			}
 			unserved = append(unserved, g)
-			if needed := g.neededFlavor(); needed != "" && flavor.Known() && needed != flavor.Value {
+			switch needed := g.neededFlavor(); {
+			case needed == "" || !flavor.Known() || needed == flavor.Value:
+			case f.mayBeListed(g):
+				silent = append(silent, g)
+			default:
 				wrong = append(wrong, g)
 			}
 		}
@@ -45,10 +47,11 @@ var kernelModuleFlavor = Check{
 			return pass("the driver lists the GPUs asked for")
 		case !flavor.Known():
 			return unknown("%s", flavor.Why())
-		case len(wrong) == 0:
+		case len(wrong) > 0:
+		case len(silent) > 0:
+			return unknown("whether the driver lists GPU %s is not known: %s", names(silent), firstUnknown(f.Host.NVML.Count, silent[0].Handle))
+		default:
 			return pass("nothing is known against the %s modules for these GPUs", flavor.Value).from(flavor.Source)
-		case !f.Host.NVML.Count.Known():
-			return unknown("whether the driver lists GPU %s is not known: %s", names(wrong), f.Host.NVML.Count.Why())
 		}
 		return asked.failIfNoneLeft(wrong, "GPU %s (PCI id %s) needs the %s kernel modules, but the %s ones are loaded",
 			names(wrong), wrong[0].device, wrong[0].neededFlavor(), flavor.Value).
@@ -64,6 +67,17 @@ func (f Facts) listed(g gpu) bool {
 		return false
 	}
 	return g.Handle.Known() && g.Handle.Value == host.NVMLSuccess || g.NotAsked != ""
+}
+
+// mayBeListed tells whether a GPU that has not answered may be one of those that the driver lists.
+func (f Facts) mayBeListed(g gpu) bool {
+	count, answered := f.Host.NVML.Count, 0
+	for _, other := range f.Host.NVML.GPUs {
+		if other.Handle.Known() || other.NotAsked != "" {
+			answered++
+		}
+	}
+	return !count.Known() || !g.Handle.Known() && answered < count.Value
 }
 
 // neededFlavor is the only kind of kernel modules that drives a GPU, by its PCI device id; empty where both do, or

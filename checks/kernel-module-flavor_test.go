@@ -22,6 +22,8 @@ func unlisted(count int, b board) change {
 
 func flavor(kind string) change { return func(f *Facts) { f.Host.Driver.Flavor = known(kind) } }
 
+func listsGPUs(count int) change { return func(f *Facts) { f.Host.NVML.Count = known(count) } }
+
 func TestKernelModuleFlavor(t *testing.T) {
 	testCheck(t, kernelModuleFlavor, []row{
 		{"healthy", nil, "pass", "lists the GPUs"},
@@ -32,7 +34,10 @@ func TestKernelModuleFlavor(t *testing.T) {
 		{"H100 runs with both", and(unlisted(8, h200), flavor("proprietary")), "pass", ""},
 		{"a GPU that NVML lists is driven", and(gpus(1, rtxPro6000), flavor("proprietary")), "pass", "lists"},
 		{"not resident beside others that are listed", and(gpus(2, rtxPro6000), everyGPU(notAsked), flavor("proprietary")), "pass", ""},
-		{"one of two is a V100", and(gpus(2, v100), gpuIs(1, silent), flavor("open")), "warn", "1 (0000:27:00.0)"},
+		{"one of two is a V100", and(gpus(2, v100), gpuIs(1, silent), flavor("open"), listsGPUs(1)), "warn", "0000:27:00.0"},
+		{"both are listed, and one has not answered", and(gpus(2, v100), gpuIs(1, silent), flavor("open")), "unknown", "1 (0000:27:00.0)|time-out"},
+		{"listed, and none has answered", and(gpus(2, rtxPro6000), everyGPU(silent), flavor("proprietary")), "unknown", "time-out"},
+		{"the platform is not known", and(unlisted(1, v100), flavor("open"), func(f *Facts) { f.Host.Platform.Tegra = missing[bool]() }), "unknown", "1db5"},
 		{"the flavor is not known", and(unlisted(1, v100), func(f *Facts) { f.Host.Driver.Flavor = missing[string]() }), "unknown", "time-out"},
 		{"the count is not known", and(unlisted(1, v100), flavor("open"), func(f *Facts) { f.Host.NVML.Count = missing[int]() }), "unknown", "time-out"},
 		{"no GPU is known", gpus(0, t4), "unknown", ""},

@@ -82,7 +82,7 @@ func OlderMajor(driver string) bool {
 
 // branch is the driver branch of a Linux host.
 func (f Facts) branch() (int, bool) {
-	if f.foreign() != "" {
+	if !f.linux() {
 		return 0, false
 	}
 	d, err := cuda.ParseDriver(f.driverName())
@@ -138,8 +138,9 @@ func (f Facts) forwardThrough(need cuda.Version, class cuda.Support) (answer, st
 // forwardClass says whether the GPUs asked for run compatibility libraries: unsupported only when it is known
 // of every one of them, supported likewise.
 func (f Facts) forwardClass() cuda.Support {
-	gpus := f.asked().GPUs
-	if len(gpus) == 0 {
+	asked := f.asked()
+	gpus := asked.GPUs
+	if len(gpus) == 0 || asked.All && asked.Part || len(asked.Unresolved) > 0 {
 		return cuda.SupportUnknown
 	}
 	class := gpus[0].forwardClass()

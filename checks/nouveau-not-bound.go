@@ -18,10 +18,8 @@ var nouveauNotBound = Check{
 	Why:   `CUDA finds no driver: error 100, "no CUDA-capable device is detected"`,
 	CUDA:  []int{100},
 	Links: []string{"https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/"},
+	Linux: true,
 	Run: func(f Facts) Result {
-		if why := f.foreign(); why != "" {
-			return skip("%s", why)
-		}
 		var held, others []string
 		for _, p := range f.Host.PCI.Value {
 			switch {
@@ -32,7 +30,7 @@ var nouveauNotBound = Check{
 				others = append(others, p.Bus)
 			}
 		}
-		init, served := f.Host.NVML.Init, slices.ContainsFunc(f.Host.NVML.GPUs, func(g host.GPU) bool { return g.Handle.Known() })
+		init, count, served := f.Host.NVML.Init, f.Host.NVML.Count, slices.ContainsFunc(f.Host.NVML.GPUs, func(g host.GPU) bool { return g.Handle.Known() })
 		switch {
 		case !f.Host.PCI.Known():
 			return unknown("%s", f.Host.PCI.Why())
@@ -42,8 +40,10 @@ var nouveauNotBound = Check{
 			return pass("only GPU %s is held", list(held)).from(f.Host.PCI.Source)
 		case !init.Known():
 			return unknown("GPU %s is held; NVML: %s", list(held), init.Why())
-		case init.Value == host.NVMLSuccess && f.Host.NVML.Count.Value > 0:
-			return unknown("GPU %s is held, but NVML counts %d GPUs", list(held), f.Host.NVML.Count.Value)
+		case init.Value == host.NVMLSuccess && !count.Known():
+			return unknown("GPU %s is held; NVML: %s", list(held), count.Why())
+		case init.Value == host.NVMLSuccess && count.Value > 0:
+			return unknown("GPU %s is held, but NVML counts %d GPUs", list(held), count.Value)
 		}
 		r := fail("the kernel's own driver holds every GPU: %s", list(held)).
 			fix("keep it away: blacklist nouveau (and nova_core) in /etc/modprobe.d, write the initramfs again, reboot").

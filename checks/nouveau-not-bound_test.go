@@ -29,6 +29,8 @@ func TestNouveauNotBound(t *testing.T) {
 		{"one of eight, for the display", nouveau(7), "pass", "0000:87:00.0 (nouveau)"},
 		{"NVML answers all the same", bound("nouveau"), "pass", ""},
 		{"NVML counts GPUs", and(bound("nouveau"), func(f *Facts) { f.Host.NVML.GPUs = nil }), "unknown", "NVML counts 8"},
+		{"NVML answers, and its count is not read", and(bound("nouveau"), func(f *Facts) { f.Host.NVML.GPUs, f.Host.NVML.Count = nil, missing[int]() }), "unknown", "time-out"},
+		{"the platform is not known", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded), func(f *Facts) { f.Host.Platform.DXG = missing[bool]() }), "unknown", "nouveau"},
 		{"vfio beside it is no GPU of this host", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded), func(f *Facts) { f.Host.PCI.Value[0].Driver = "vfio-pci" }), "fail", ""},
 		{"no NVML", and(bound("nouveau"), noNVML), "unknown", "time-out"},
 		{"PCI not read", func(f *Facts) { f.Host.PCI = missing[[]host.PCIDevice]() }, "unknown", "time-out"},

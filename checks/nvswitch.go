@@ -91,28 +91,31 @@ func (f Facts) switchGeneration() (fabricKind, string) {
 		}
 	}
 	switch {
-	case f.hopperOrLater(true):
+	case slices.ContainsFunc(f.gpus(), gpu.hopperOrLater):
 		return fabricRegister, "NVSwitch, Hopper or later"
-	case f.hopperOrLater(false):
+	case slices.ContainsFunc(f.gpus(), gpu.voltaOrAmpere):
 		return fabricManaged, "NVSwitch, Volta or Ampere"
 	}
 	return fabricUnknown, "the generation of the NVSwitches is not known"
 }
 
-// hopperOrLater tells whether some GPU is known to be of Hopper or later (want true), or of an earlier
-// architecture (want false), by compute capability or, for GPUs that were not asked, by model name.
-func (f Facts) hopperOrLater(want bool) bool {
-	models := []string{"V100", "A100", "A800"}
-	if want {
-		models = []string{"H100", "H800", "H200", "H20", "B100", "B200", "B300"}
+// hopperOrLater tells whether a GPU is known to be of Hopper or later, by compute capability or, for one that was not
+// asked, by its model's name.
+func (g gpu) hopperOrLater() bool {
+	return g.isOf(func(major int, _ string) bool { return major >= 9 }, "H100", "H800", "H200", "H20", "B100", "B200", "B300")
+}
+
+// voltaOrAmpere tells likewise a GPU of the two earlier generations that NVSwitches join, and none of other boards.
+func (g gpu) voltaOrAmpere() bool {
+	return g.isOf(func(major int, minor string) bool { return minor == "0" && (major == 7 || major == 8) }, "V100", "A100", "A800")
+}
+
+func (g gpu) isOf(capability func(major int, minor string) bool, models ...string) bool {
+	text, minor, _ := strings.Cut(g.Capability.Value, ".")
+	if major, err := strconv.Atoi(text); err == nil && g.Capability.Known() {
+		return capability(major, minor)
 	}
-	return slices.ContainsFunc(f.gpus(), func(g gpu) bool {
-		text, _, _ := strings.Cut(g.Capability.Value, ".")
-		if major, err := strconv.Atoi(text); err == nil && g.Capability.Known() {
-			return (major >= 9) == want
-		}
-		return slices.ContainsFunc(models, func(model string) bool { return strings.Contains(g.model, model) })
-	})
+	return slices.ContainsFunc(models, func(model string) bool { return strings.Contains(g.model, model) })
 }
 
 // blackwellBoard tells whether the host has the eight GPUs of an HGX B200 or B300 board. One of them passed through
@@ -130,7 +133,7 @@ func (f Facts) blackwellBoard() bool {
 // boardBlackwell tells a GPU of the kind that HGX B200 and B300 boards carry: compute capability 10, or the name.
 func (g gpu) boardBlackwell() bool {
 	major, _, _ := strings.Cut(g.Capability.Value, ".")
-	return g.Capability.Known() && major == "10" || g.blackwellModel()
+	return g.Capability.Known() && major == "10" && g.model != "" || g.blackwellModel()
 }
 
 func (g gpu) blackwellModel() bool {

@@ -43,7 +43,17 @@ func judge(f Facts, check Check, causes map[string]string) Result {
 			return skip("needs %s", cause)
 		}
 	}
-	return check.Run(f)
+	if !check.Linux {
+		return check.Run(f)
+	}
+	if why := f.foreign(); why != "" {
+		return skip("%s", why)
+	}
+	r := check.Run(f)
+	if r.Status == StatusFail && !f.linux() {
+		return unknown("%s, if this host has Linux's own driver, which is not known", r.What).from(r.Source...)
+	}
+	return r
 }
 
 // soften turns a failure into a warning for containers that only look at GPUs: they must start on a broken
