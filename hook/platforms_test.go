@@ -36,6 +36,17 @@ var always = []string{
 
 func (p platform) judge(t *testing.T) Verdict {
 	t.Helper()
+	root := p.tree(t)
+	launch := p.launch(t, root)
+	if !launch.GPUs.GPU {
+		return Verdict{Verdict: NotGPU}
+	}
+	return Judge(p.gather(t, root, false), launch, DefaultPolicy())
+}
+
+// launch is what the fixture starts, on the host below root.
+func (p platform) launch(t *testing.T, root string) checks.Launch {
+	t.Helper()
 	bundle := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bundle, "config.json"), p.Config, 0o600); err != nil {
 		t.Fatal(err)
@@ -44,15 +55,11 @@ func (p platform) judge(t *testing.T) Verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := p.tree(t)
 	gpus := oci.FindGPUs(container, oci.Host{
 		Majors:             func() (map[string]int, error) { return host.Majors(root) },
 		AboveNVIDIARuntime: p.Above,
 	})
-	if !gpus.GPU {
-		return Verdict{Verdict: NotGPU}
-	}
-	return Judge(p.gather(t, root, false), checks.Launch{Container: container, GPUs: gpus, Needs: image.FromContainer(container)}, DefaultPolicy())
+	return checks.Launch{Container: container, GPUs: gpus, Needs: image.FromContainer(container)}
 }
 
 // TestPlatforms: a healthy launch starts on every platform, without a warning. What does not apply there is skipped
