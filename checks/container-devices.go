@@ -37,7 +37,7 @@ var containerDevices = Check{
 		case route != oci.RouteCDI && route != oci.RouteDevices:
 			return skip("the nodes are added later (%s)", route)
 		case mountsDev(f.Launch.Container.Mounts):
-			return skip("the host's /dev is mounted")
+			return skip("a /dev of the host is mounted")
 		case !f.linux():
 			return unknown("whether this host needs NVIDIA's nodes is not known")
 		}
@@ -143,7 +143,7 @@ func given(c *oci.Container, node string) bool {
 
 func mountsDev(mounts []specs.Mount) bool {
 	for _, m := range mounts {
-		if path.Clean(m.Destination) == "/dev" && path.Clean(m.Source) == "/dev" {
+		if path.Clean(m.Destination) == "/dev" && path.IsAbs(m.Source) {
 			return true
 		}
 	}

@@ -61,6 +61,7 @@ func TestContainerDevices(t *testing.T) {
 		{"device numbers unread", func(f *Facts) { f.Host.Majors = missing[map[string]int]() }, "unknown", "time-out"},
 		{"nodes as mounts (rootless)", and(without(ctl), without(uvm), mounted(ctl, ctl), mounted(uvm, uvm), cudaImage), "pass", ""},
 		{"the host's /dev is mounted", and(without(uvm), mounted("/dev", "/dev"), cudaImage), "skip", "/dev"},
+		{"a /dev from another place of the host", and(without(uvm), mounted("/srv/chroot/dev", "/dev"), cudaImage), "skip", "/dev"},
 		{"a fresh /dev is no host's", and(without(uvm), mounted("tmpfs", "/dev"), cudaImage), "fail", ""},
 		{"nodes alone", and(without(uvm), route(oci.RouteDevices), cudaImage), "fail", ""},
 		{"just-in-time CDI puts them in later", and(without(uvm), route(oci.RouteJITCDI), cudaImage), "skip", ""},

@@ -41,7 +41,7 @@ func judgeMount(f Facts, mount string) (Result, bool) {
 	if library == module.Value {
 		return pass("libcuda and the kernel module are %s", module.Value).from(mount, module.Source), true
 	}
-	return f.mismatch(module.Value, "mounts libcuda "+library).
+	return f.mismatch(module.Value, "this launch mounts libcuda "+library).
 		fix("generate the CDI specification again if it is older than the driver (nvidia-ctk cdi generate)").
 		from(mount, module.Source), true
 }
@@ -93,7 +93,7 @@ func nvmlMismatch(f Facts) Result {
 	} else if len(others) > 0 {
 		library = list(others)
 	}
-	return f.mismatch(f.driverName(), "has libraries "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
+	return f.mismatch(f.driverName(), "its libraries are "+library).from(nvml.Init.Source, f.Host.Driver.Version.Source)
 }
 
 // mayUseOthers tells whether this launch may use other libraries than those that NVML found wanting, where an unread
@@ -120,7 +120,7 @@ func (f Facts) reload() string {
 }
 
 func (f Facts) mismatch(module, libraries string) Result {
-	return fail("the loaded kernel module is %s, but this launch %s", module, libraries).
+	return fail("the loaded kernel module is %s, but %s", module, libraries).
 		fix(f.reload())
 }
 

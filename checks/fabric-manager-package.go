@@ -36,6 +36,9 @@ var fabricManagerPackage = Check{
 			if f.managerAlive() {
 				return pass("Fabric Manager runs; no package of it is seen on the host")
 			}
+			if !f.seesProcesses() || f.mend.Image() != "" || f.mend.Family() == remedy.FamilyUnknown && len(f.Host.Stack.Packages.Value) == 0 {
+				return unknown("no package of Fabric Manager is seen, and this host's packages do not tell: it comes another way, or from outside this container")
+			}
 			return warn("this is an NVSwitch system (%s), and no package of Fabric Manager is seen", why).fix(f.mend.FabricManager(f.loaded())...)
 		case f.loaded() == "":
 			return unknown("Fabric Manager %s is installed; the driver's version is not known", version)

@@ -23,6 +23,12 @@ func TestFabricManagerPackage(t *testing.T) {
 			f.Host.Stack.Programs.Value = f.Host.Stack.Programs.Value[2:]
 			f.Host.Fabric.Manager = known([]host.Process{})
 		}), "warn", "no package"},
+		{"not installed, as far as is seen from a container", and(lacks("nvidia-fabricmanager-570"), noManager, otherPIDNamespace, func(f *Facts) {
+			f.Host.Stack.Programs.Value = f.Host.Stack.Programs.Value[2:]
+		}), "unknown", "no package"},
+		{"a system that is one image has no packages", and(lacks("nvidia-fabricmanager-570"), noManager, func(f *Facts) {
+			f.Host.Stack.Programs.Value, f.Host.OS = f.Host.Stack.Programs.Value[2:], known(host.OS{ID: "talos"})
+		}), "unknown", "no package"},
 		{"idle beside GeForce", gpus(2, rtx4090), "pass", "hurts nothing"},
 		{"no switches, none installed", and(gpus(2, rtx4090), lacks("nvidia-fabricmanager-570"), func(f *Facts) { f.Host.Stack.Programs.Value = f.Host.Stack.Programs.Value[2:] }), "skip", "not needed"},
 		{"switches unknown", func(f *Facts) { f.Host.Fabric.Switches = missing[int]() }, "unknown", ""},

@@ -38,6 +38,11 @@ var brokenA100 = and(hgxA100, noManager)
 func TestFabricManagerRunning(t *testing.T) {
 	testCheck(t, fabricManagerRunning, []row{
 		// Volta and Ampere: nothing but the daemon sets up the switches.
+		{"installed as a service", brokenA100, "fail again", "systemctl restart nvidia-fabricmanager"},
+		{"in a driver container", and(brokenA100, func(f *Facts) {
+			f.Host.Fabric.ManagerConfig.Source = driverContainerRoot + "/usr/share/nvidia/nvswitch/fabricmanager.cfg"
+		}), "fail again", "restart that container"},
+		{"on a system that is one image", and(brokenA100, func(f *Facts) { f.Host.OS = known(host.OS{ID: "talos"}) }), "fail again", "(535.183.01) on this host"},
 		{"A100 with the daemon", hgxA100, "pass", "2101"},
 		{"A100 without the daemon", brokenA100, "fail again", "HGX A100|nv-fabricmanager does not run|802|535.183.01"},
 		{"within ten minutes of boot", and(brokenA100, booted(599)), "fail transient", ""},

@@ -55,7 +55,7 @@ var kernelModuleFlavor = Check{
 		}
 		return asked.failIfNoneLeft(wrong, "GPU %s (PCI id %s) needs the %s kernel modules, but the %s ones are loaded",
 			names(wrong), wrong[0].device, wrong[0].neededFlavor(), flavor.Value).
-			fix(installFlavor(wrong[0].neededFlavor(), f.driverName())).from(flavor.Source, f.Host.PCI.Source)
+			fix(f.installFlavor(wrong[0].neededFlavor())).from(flavor.Source, f.Host.PCI.Source)
 	},
 }
 
@@ -96,9 +96,13 @@ func (g gpu) neededFlavor() string {
 	return ""
 }
 
-func installFlavor(needed, driver string) string {
-	if needed == "open" {
-		return "install the open kernel modules of driver " + driver + " (the packages with -open in their name, or the runfile with -M open)"
+func (f Facts) installFlavor(needed string) string {
+	switch words := f.mend.Image(); {
+	case words != "":
+		return "boot an image whose driver has the " + needed + " kernel modules: " + words
+	case needed == "open":
+		return "install the open kernel modules of the same driver version" + inParentheses(f.loaded()) +
+			": the packages with -open in their name, or the runfile with -M open"
 	}
-	return "install the proprietary kernel modules; branch 580 is the last that drives this GPU"
+	return "install the proprietary kernel modules: branch 580 is the last that drives Maxwell, Pascal and Volta, 470 the last for Kepler"
 }

@@ -30,6 +30,10 @@ func TestKernelModuleFlavor(t *testing.T) {
 		{"Blackwell on proprietary modules", and(unlisted(1, rtxPro6000), flavor("proprietary")), "fail", "2bb5|needs the open kernel modules, but the proprietary ones are loaded|-open"},
 		{"V100 on open modules", and(unlisted(1, v100), flavor("open")), "fail", "1db5|proprietary|580 is the last"},
 		{"Grace Hopper on proprietary modules", and(unlisted(1, gh200), flavor("proprietary")), "fail", "2342"},
+		{"on a system that is one image", and(unlisted(1, rtxPro6000), flavor("proprietary"), func(f *Facts) { f.Host.OS = known(host.OS{ID: "talos"}) }), "fail", "boot an image whose driver has the open kernel modules: Talos"},
+		{"the driver's version is not known", and(unlisted(1, rtxPro6000), flavor("proprietary"), func(f *Facts) {
+			f.Host.Driver.Version, f.Host.NVML.Driver = missing[string](), missing[string]()
+		}), "fail", "of the same driver version:"},
 		{"Turing runs with both: another cause", and(unlisted(1, t4), flavor("open")), "pass", "nothing is known against"},
 		{"H100 runs with both", and(unlisted(8, h200), flavor("proprietary")), "pass", ""},
 		{"a GPU that NVML lists is driven", and(gpus(1, rtxPro6000), flavor("proprietary")), "pass", "lists"},

@@ -46,7 +46,7 @@ var nouveauNotBound = Check{
 			return unknown("GPU %s is held, but NVML counts %d GPUs", list(held), count.Value)
 		}
 		r := fail("the kernel's own driver holds every GPU: %s", list(held)).
-			fix("keep it away: blacklist nouveau (and nova_core) in /etc/modprobe.d, write the initramfs again, reboot").
+			fix(f.keepAway()).
 			from(f.Host.PCI.Source, init.Source)
 		r.Transient = f.justBooted() || f.driverContainer() // a driver container takes the GPUs over
 		if f.Launch.GPUs.NVIDIAHook {
@@ -58,4 +58,12 @@ var nouveauNotBound = Check{
 
 func inKernel(driver string) bool {
 	return driver == "nouveau" || strings.HasPrefix(strings.ToLower(driver), "nova")
+}
+
+// keepAway is how the kernel's own driver is kept from the GPUs; a system that is one image has no initramfs to write.
+func (f Facts) keepAway() string {
+	if f.mend.Image() != "" {
+		return "keep it away: module_blacklist=nouveau,nova_core on the kernel's command line, and boot an image that holds NVIDIA's driver"
+	}
+	return "keep it away: blacklist nouveau (and nova_core) in /etc/modprobe.d, write the initramfs again, reboot"
 }

@@ -23,6 +23,7 @@ func TestNouveauNotBound(t *testing.T) {
 		{"every GPU, and no driver", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded)), "fail", "0000:17:00.0 (nouveau)|blacklist nouveau"},
 		{"nova", and(bound("nova_core"), initCode(host.NVMLDriverNotLoaded)), "fail", "(nova_core)"},
 		{"the driver is loaded and lists none", and(bound("nouveau"), func(f *Facts) { f.Host.NVML.GPUs, f.Host.NVML.Count = nil, known(0) }), "fail", ""},
+		{"on a system that is one image", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded), func(f *Facts) { f.Host.OS = known(host.OS{ID: "flatcar"}) }), "fail", "module_blacklist=nouveau"},
 		{"just booted", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded), booted(60)), "fail transient", ""},
 		{"a driver container will take them over", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded), func(f *Facts) { f.Host.NVML.Root = driverContainerRoot }), "fail transient", ""},
 		{"NVIDIA's hook has its own words", and(bound("nouveau"), initCode(host.NVMLDriverNotLoaded), legacyHook), "warn", ""},

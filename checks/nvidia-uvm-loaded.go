@@ -36,7 +36,7 @@ var nvidiaUVMLoaded = Check{
 		}
 		r := fail("the driver %s is loaded, but its module nvidia-uvm is not", f.driverName()).
 			fix("load it on the host (modprobe nvidia-uvm), at each boot too (/etc/modules-load.d)").from(majors.Source)
-		r.Transient = f.justBooted()
+		r.Transient = f.justBooted() || f.driverContainer() // which loads it after the driver
 		if !f.declaresCUDA() || f.Launch.Container == nil {
 			return r.lowered() // graphics and video do without it
 		}

@@ -14,6 +14,7 @@ func TestNVIDIAUVMLoaded(t *testing.T) {
 		{"not loaded, and CUDA is wanted", and(noUVM, capabilities("compute")), "fail", "570.86.15 is loaded, but its module nvidia-uvm is not|modprobe nvidia-uvm|999"},
 		{"not loaded, and the image names its CUDA", and(noUVM, env("CUDA_VERSION=12.2.0")), "fail", ""},
 		{"not loaded, just booted", and(noUVM, capabilities("compute"), booted(60)), "fail transient", ""},
+		{"a driver container loads it after the driver", and(noUVM, capabilities("compute"), driverRoot(driverContainerRoot)), "fail transient", ""},
 		{"not loaded, and nobody says CUDA", noUVM, "warn", ""},
 		{"not loaded, for a desktop", and(noUVM, capabilities("all")), "warn", ""},
 		{"not loaded, and no container to look at", and(noUVM, env("CUDA_VERSION=12.2.0"), func(f *Facts) { f.Launch.Container = nil }), "warn", ""},

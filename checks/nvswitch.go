@@ -159,11 +159,17 @@ func (f Facts) managerSettled() bool {
 	return !slices.ContainsFunc(daemons, func(p host.Process) bool { return p.Age < bootGrace })
 }
 
-// startManager is what sets up the fabric of this host: a command only where Fabric Manager is installed.
+// startManager is what sets up the fabric of this host: a command only where Fabric Manager is installed as a service.
 func (f Facts) startManager() string {
 	version := "Fabric Manager of the driver's very version (" + f.driverName() + ")"
-	if len(f.Host.Fabric.ManagerConfig.Value) > 0 {
+	config := f.Host.Fabric.ManagerConfig
+	switch {
+	case strings.HasPrefix(config.Source, driverContainerRoot):
+		return "start " + version + ", which the driver container holds: restart that container"
+	case len(config.Value) > 0 && f.mend.Image() == "":
 		return "start " + version + " on this host: systemctl restart nvidia-fabricmanager"
+	case len(config.Value) > 0:
+		return "start " + version + " on this host"
 	}
 	return "install and start " + version + " on this host"
 }

@@ -158,7 +158,7 @@ func (n *nvidiaDocker) explains(t *testing.T) {
 	if l := launch("-e", "NVIDIA_VISIBLE_DEVICES=all"); l.started {
 		t.Errorf("with a broken driver: %s", l.said)
 	} else {
-		contains(t, l.said, "gpu-preflight refused this container: the loaded kernel module is 535.161.07, but this launch has libraries 535.183.06",
+		contains(t, l.said, "gpu-preflight refused this container: the loaded kernel module is 535.161.07, but its libraries are 535.183.06",
 			"Driver/library version mismatch", "[driver-library-version; gpu-preflight logs]")
 	}
 	n.standsAside(t, func() {
