@@ -63,6 +63,8 @@ func TestCUDARequirement(t *testing.T) {
 		{"a higher major, on GeForce", and(geforce535, requires("cuda>=13.0")), "fail", "13.0|535.183.06|12.2|35|driver branch 580|use an image for CUDA 12"},
 		{"a higher major, on a system that is one image", and(geforce535, requires("cuda>=13.0"), func(f *Facts) { f.Host.OS = known(host.OS{ID: "talos"}) }), "fail", "bring driver branch 580 or later to this host: Talos"},
 		{"a higher major, on TITAN", and(titan535, requires("cuda>=13.0")), "fail", "12.2"},
+		{"a higher major, and of two GPUs only a GeForce is known", and(geforce535, requires("cuda>=13.0"), answeredOnly(1), func(f *Facts) { f.Host.NVML.Count = known(2) }), "warn", "13.0"},
+		{"a higher major, on a platform that is not known, without NVML", and(geforce535, requires("cuda>=13.0"), noNVML, func(f *Facts) { f.Host.Platform.Tegra = missing[bool]() }), "unknown", ""},
 		{"a higher major, on a GeForce that NVML was not asked for", and(geforce535, everyGPU(notAsked), requires("cuda>=13.0")), "fail", "GeForce"},
 		{"a higher major, on a data-centre GPU", and(tesla535, requires("cuda>=13.0")), "warn", "13.0|12.2|35"},
 		{"a higher major, on a workstation GPU", and(quadro535, requires("cuda>=13.0")), "warn", ""},

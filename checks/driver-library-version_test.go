@@ -62,7 +62,7 @@ func TestDriverLibraryVersion(t *testing.T) {
 		{"the version of NVML's library is not in its name", and(upgraded, func(f *Facts) { f.Host.NVML.Library = known("/usr/lib/libnvidia-ml.so.1") }), "fail", "570.133.07"},
 		{"NVML's mismatch, and every file has the module's version", and(upgraded, libraries("/", "570.86.15"), func(f *Facts) {
 			f.Host.NVML.Library = known("/usr/lib/libnvidia-ml.so.570.86.15")
-		}), "fail", "but this launch has libraries of another version"},
+		}), "fail", "but its libraries are of another version"},
 		{"an observer", and(upgraded, observer), "warn", ""},
 		// Files alone.
 		{"no NVML, a file of that version", and(mounts(""), noNVML), "pass", ""},

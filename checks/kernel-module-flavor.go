@@ -48,6 +48,8 @@ var kernelModuleFlavor = Check{
 		case !flavor.Known():
 			return unknown("%s", flavor.Why())
 		case len(wrong) > 0:
+		case !f.Host.PCI.Known():
+			return unknown("%s", f.Host.PCI.Why())
 		case len(silent) > 0:
 			return unknown("whether the driver lists GPU %s is not known: %s", names(silent), firstUnknown(f.Host.NVML.Count, silent[0].Handle))
 		default:

@@ -44,6 +44,7 @@ func TestKernelModuleFlavor(t *testing.T) {
 		{"the platform is not known", and(unlisted(1, v100), flavor("open"), func(f *Facts) { f.Host.Platform.Tegra = missing[bool]() }), "unknown", "1db5"},
 		{"the flavor is not known", and(unlisted(1, v100), func(f *Facts) { f.Host.Driver.Flavor = missing[string]() }), "unknown", "time-out"},
 		{"the count is not known", and(unlisted(1, v100), flavor("open"), func(f *Facts) { f.Host.NVML.Count = missing[int]() }), "unknown", "time-out"},
+		{"PCI is not read, and the driver lists fewer", and(gpus(2, v100), gpuIs(1, handle(host.NVMLUnknown)), flavor("open"), func(f *Facts) { f.Host.PCI = missing[[]host.PCIDevice]() }), "unknown", "time-out"},
 		{"no GPU is known", gpus(0, t4), "unknown", ""},
 		{"a device id that cannot be read", and(unlisted(1, board{"NVIDIA", "NVIDIA", "9.0", ""}), flavor("open")), "pass", ""},
 		{"WSL", wsl, "skip", "WSL2"},

@@ -156,6 +156,21 @@ func decisive(v Verdict) string {
 	return "-"
 }
 
+// fitsEngines holds a refusal to what every engine passes on: one ASCII paragraph of at most 900 bytes with a fix, without
+// the words for which Docker rewrites exit codes.
+func fitsEngines(t *testing.T, message string) {
+	t.Helper()
+	strange := strings.ContainsFunc(message, func(c rune) bool { return c < ' ' || c > '~' })
+	if len(message) > 900 || strange || !strings.Contains(message, ". Fix: ") || !strings.HasSuffix(message, "; gpu-preflight logs]") {
+		t.Errorf("%d bytes: %q", len(message), message)
+	}
+	for _, word := range dockerWords {
+		if strings.Contains(strings.ToLower(message), word.says) {
+			t.Errorf("%q in %q", word.says, message)
+		}
+	}
+}
+
 const fabricVersion = "fabric-manager-version"
 
 // TestReportedHosts: every reported host gets the verdict that was drawn from its report, and every refused one
@@ -186,6 +201,9 @@ func TestReportedHosts(t *testing.T) {
 			v := h.judge(t, true)
 			if v.Verdict != verdict || decisive(v) != check {
 				t.Errorf("%s by %s, want %s by %s (%s)\n%s", v.Verdict, decisive(v), verdict, check, row[4], told(v))
+			}
+			if verdict == Refuse {
+				fitsEngines(t, Message(v))
 			}
 			if check == fabricVersion {
 				verdict, check = Allow, "-" // a launch reads Fabric Manager's version only where the fabric is not ready
