@@ -20,6 +20,9 @@ func TestEveryCheckHasItsStory(t *testing.T) {
 	code := readChecks(t)
 	for _, check := range checks.All() {
 		can := code.statuses(check.ID)
+		if check.Linux { // Run of the package gives these two for it
+			can["skip"], can["unknown"] = true, true
+		}
 		if len(can) < 2 {
 			t.Errorf("checks/%s.go: only %v was found in it", check.ID, can)
 		}
