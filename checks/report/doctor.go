@@ -62,15 +62,30 @@ func writeLayers(b *bytes.Buffer, r Report, s Style) {
 			}
 		}
 		fmt.Fprintf(b, "%s%s\n", s.Paint(bold, fmt.Sprintf("%-16s", l.title)), s.Paint(faint, counts(len(passed), len(skipped))))
-		for _, one := range shown {
-			writeResult(b, one, s)
-		}
+		writeGrouped(b, shown, s)
 	}
 	b.WriteByte('\n')
 	for _, q := range r.Questions {
 		fmt.Fprintf(b, "%-36s%s %s\n", q.Question, checks.Printable(q.Answer), s.Paint(faint, "("+checks.Printable(q.Command)+")"))
 	}
 	b.WriteByte('\n')
+}
+
+// writeGrouped writes results. What is unknown for one and the same reason, as where NVML hangs, tells it once.
+func writeGrouped(b *bytes.Buffer, results []checks.Result, s Style) {
+	for len(results) > 0 {
+		first := results[0]
+		rest := slices.DeleteFunc(slices.Clone(results[1:]), func(one checks.Result) bool {
+			same := !s.Verbose && first.Status == checks.StatusUnknown && one.Status == first.Status && one.What == first.What
+			if same {
+				writeTitle(b, first, s)
+				first = one
+			}
+			return same
+		})
+		writeResult(b, first, s)
+		results = rest
+	}
 }
 
 func counts(passed, skipped int) string {

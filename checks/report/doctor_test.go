@@ -42,6 +42,17 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	// What is unknown for one reason is told with it once; --verbose keeps each with its own.
+	other := unread
+	other.ID, other.Title = "library-copies", "no copies"
+	r.Results = []checks.Result{unread, passed, other}
+	if text = write(report.Style{}); strings.Count(text, unread.What) != 1 {
+		t.Errorf("the same reason twice:\n%s", text)
+	}
+	inOrder(t, text, "[nvml-responds]", "[library-copies]", unread.What)
+	if text = write(report.Style{Verbose: true}); strings.Count(text, unread.What) != 2 {
+		t.Errorf("a reason is missing:\n%s", text)
+	}
 	var b bytes.Buffer
 	if err := report.Doctor(&b, report.Report{}, "why", report.Style{}); err != nil || b.String() != "no NVIDIA GPU\nwhy\nnothing to judge\n" {
 		t.Errorf("nothing to judge, %v: %q", err, b.String())

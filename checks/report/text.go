@@ -123,10 +123,14 @@ func writeResults(b *bytes.Buffer, results []checks.Result, s Style) {
 	b.WriteString(strings.Join(counts, ", ") + "\n")
 }
 
-func writeResult(b *bytes.Buffer, r checks.Result, s Style) {
+func writeTitle(b *bytes.Buffer, r checks.Result, s Style) {
 	m := markOf(r.Status)
 	status := s.Paint(m.color, fmt.Sprintf("%s %-7s", m.glyph, checks.Printable(string(r.Status))))
 	fmt.Fprintf(b, "%s  %s %s\n", status, checks.Printable(r.Title), s.Paint(faint, "["+checks.Printable(r.ID)+"]"))
+}
+
+func writeResult(b *bytes.Buffer, r checks.Result, s Style) {
+	writeTitle(b, r, s)
 	detail(b, s, "", r.What)
 	detail(b, s, "why: ", r.Why)
 	if r.Transient {
