@@ -119,8 +119,8 @@ func (h Host) Install(driver string, names ...string) (command string, ok bool) 
 
 // How each family installs, and what stands between name and version.
 var (
-	installs  = map[Family]string{FamilyApt: "apt-get install", FamilyDNF: "dnf install", FamilyZypper: "zypper install", FamilyPacman: "pacman -S"}
-	separator = map[Family]string{FamilyApt: "=", FamilyDNF: "-", FamilyZypper: "=", FamilyPacman: "="}
+	installs  = map[Family]string{FamilyApt: "apt-get install", FamilyDNF: "dnf install", FamilyZypper: "zypper install"}
+	separator = map[Family]string{FamilyApt: "=", FamilyDNF: "-", FamilyZypper: "="}
 )
 
 // Reload is what puts libraries and loaded module back together after an upgrade.
@@ -144,7 +144,7 @@ func (h Host) Hold(names ...string) []string {
 // FabricManager is what brings Fabric Manager of the driver's very version.
 func (h Host) FabricManager(driver string) []string {
 	branch, _, _ := strings.Cut(driver, ".")
-	for _, name := range []string{"nvidia-fabricmanager-" + branch, "nvidia-fabricmanager", "cuda-drivers-fabricmanager-" + branch} {
+	for _, name := range []string{"nvidia-fabricmanager-" + branch, "nvidia-fabricmanager", "nvidia-fabric-manager", "cuda-drivers-fabricmanager-" + branch} {
 		if command, ok := h.Install(driver, name); ok {
 			return []string{command, "systemctl enable --now nvidia-fabricmanager"}
 		}
