@@ -6,9 +6,19 @@ import (
 	"strings"
 )
 
-// version is the version of the module that was just installed, for a shell: Fabric Manager has to be of the same. Where
-// none was built the package is asked for in a version that there is not, since any other would be taken.
-const version = `$(modinfo -F version nvidia || echo none)`
+// modinfo prints the version of the module that was just installed, for the kernel that will boot.
+func (w way) modinfo() string {
+	if kernel := w.kernel(); kernel != runningKernel {
+		return "modinfo -k " + kernel + " -F version nvidia"
+	}
+	return "modinfo -F version nvidia"
+}
+
+// version is the same within a command: Fabric Manager has to be of that version. Where no module was built the package
+// is asked for in a version that there is not, since any other would be taken.
+func (w way) version() string { return "$(" + w.modinfo() + " || echo none)" }
+
+const runningKernel = "$(uname -r)"
 
 // From branch 590 the names of packages in NVIDIA's repositories for Debian and Ubuntu carry no branch, and a package
 // pins it.
@@ -28,7 +38,7 @@ func (w way) apt() tool {
 	for _, name := range t.names { // a pin first, or it does not hold for the driver; modules first, or DKMS comes along
 		t.driver = append(t.driver, "apt-get install "+name)
 	}
-	w.addFabric(&t, w.fabricPackages(w.fromNVIDIA() && w.branch >= fabricUnsuffixed), "apt-get install ", `="`+version+`*"`)
+	w.addFabric(&t, w.fabricPackages(w.fromNVIDIA() && w.branch >= fabricUnsuffixed), "apt-get install ", `="`+w.version()+`*"`)
 	t.look = []string{"apt-get update", "apt-cache policy " + strings.Join(t.names, " ")}
 	if len(w.software.held) > 0 || !w.software.known {
 		t.free = []string{"apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers' | xargs -r apt-mark unhold"}
@@ -118,7 +128,7 @@ func (w way) kernel() string {
 			return k.Release
 		}
 	}
-	return "$(uname -r)"
+	return runningKernel
 }
 
 func (w way) whyNVIDIA() string {
@@ -142,6 +152,8 @@ func (w way) fabricPackages(plain bool) []string {
 		suffix = ""
 	}
 	switch need := w.fabric(); {
+	case need.manager && w.software.has("libnvidia-nscq"): // what monitors ask NVSwitches with; the purge took it along
+		return []string{"nvidia-fabricmanager" + suffix, "libnvidia-nscq" + suffix}
 	case need.manager:
 		return []string{"nvidia-fabricmanager" + suffix}
 	case need.imex:
@@ -159,24 +171,24 @@ func (w way) dnf() tool {
 	t := tool{
 		names: []string{w.meta()},
 		purge: w.installed("dnf remove", `rpm -qa --qf '%{NAME}\n' | grep -E '^(kmod-nvidia|nvidia-|libnvidia-|cuda-drivers|dkms-nvidia|xorg-x11-(drv-)?nvidia|akmod-nvidia)' | grep -vE 'container|docker'`),
-		build: []string{"dnf install kernel-devel-$(uname -r) kernel-headers"},
+		build: []string{"dnf install kernel-devel-" + w.kernel() + " kernel-headers"},
 	}
 	locks := w.versionlock(os.ID == "fedora")
 	if streams {
 		stream := "nvidia-driver:" + w.number() + map[bool]string{true: "-open", false: "-dkms"}[w.open]
-		t.look = []string{"dnf module list nvidia-driver"}
+		t.look = []string{"dnf module list nvidia-driver", "dnf list dkms"} // on RHEL and its like dkms is EPEL's
 		t.driver = []string{"dnf module reset nvidia-driver", "dnf module enable " + stream, "dnf install " + t.names[0]}
 		t.hold = locks.set
 	} else { // the lock chooses the branch, so it stands before the driver
-		t.look = []string{"dnf --showduplicates list " + t.names[0]}
+		t.look = []string{"dnf --showduplicates list " + t.names[0], "dnf list dkms"}
 		t.free = locks.free
 		t.driver = append(locks.set, "dnf install "+t.names[0])
 	}
 	fabric := w.fabricPackages(true)
 	if w.fabric().manager && w.branch < fabricUnsuffixed {
-		fabric = []string{"nvidia-fabric-manager"}
+		fabric[0] = "nvidia-fabric-manager"
 	}
-	w.addFabric(&t, fabric, "dnf install ", `-"`+version+`"`)
+	w.addFabric(&t, fabric, "dnf install ", `-"`+w.version()+`"`)
 	if os.ID == "amzn" {
 		t.source = []Step{eks}
 	}
@@ -217,7 +229,7 @@ func (w way) zypper() tool {
 	}
 	t.driver = []string{"zypper install '" + w.meta() + "<" + next + "'"}
 	fabric := w.fabricPackages(true)
-	w.addFabric(&t, fabric, "zypper install ", `="`+version+`"`)
+	w.addFabric(&t, fabric, "zypper install ", `="`+w.version()+`"`)
 	t.hold = []string{"zypper addlock " + strings.Join(append([]string{w.meta()}, fabric...), " ")}
 	return t
 }

@@ -160,7 +160,7 @@ func repositories(t *testing.T) map[string]string {
 		epoch     string
 		streams   bool
 		platforms []string
-	}{{"3", true, []string{"el8", "el9"}}, {"3", false, []string{"el10", "f43"}}, {"0", false, []string{"suse"}}} {
+	}{{"3", true, []string{"el8", "el9"}}, {"3", false, []string{"el10"}}, {"0", false, []string{"suse"}}} {
 		h := rpmHost{t: t, root: t.TempDir(), path: "/usr/sbin:/usr/bin:/sbin:/bin"}
 		h.buildRepository(kind.epoch, kind.streams)
 		for _, platform := range kind.platforms {
@@ -188,10 +188,10 @@ func newRPMHost(t *testing.T, platform, repository string) rpmHost {
 		"etc/dnf/plugins/versionlock.list": "", "var/log/x": "", "etc/dnf/modules.d/x": "",
 		"etc/products.d/baseproduct": "", "var/lib/rpm/x": "",
 		// RHEL's dnf.conf has best=True: of several versions the newest has to be installable, or nothing is. Its plugin
-		// for locks is a package of its own; Fedora's dnf 5 has them built in.
+		// for locks is a package of its own.
 		"bin/dnf": `#!/bin/sh
 export PYTHONPATH=PLUGINS
-[ PLATFORM = f43 ] || rpm -q python3-dnf-plugin-versionlock >/dev/null || set -- --noplugins "$@"
+rpm -q python3-dnf-plugin-versionlock >/dev/null || set -- --noplugins "$@"
 exec /usr/bin/dnf -q -y --installroot=ROOT --releasever=9 --forcearch=x86_64 --setopt=best=1 --setopt=clean_requirements_on_remove=1 \
 	--setopt=reposdir=ROOT/etc/yum.repos.d --setopt=pluginpath=PLUGINS/dnf-plugins --setopt=pluginconfpath=ROOT/etc/dnf/plugins \
 	--disableplugin='*' --enableplugin=versionlock --setopt=module_platform_id=platform:PLATFORM --setopt=cachedir=/var/cache/dnf "$@"
@@ -269,7 +269,6 @@ func TestRPMRunbook(t *testing.T) {
 		{"el8", "os=almalinux:8.10 driver=550.163.01 modules=proprietary gpus=1db6", true, "dnf module enable nvidia-driver:550-dkms; dnf install cuda-drivers", 580, "cuda-drivers-580.178.04 kmod-nvidia-latest-dkms-580.178.04", "nvidia-open"},
 		{"el10", "os=almalinux:10.0 driver=550.163.01 modules=proprietary gpus=1db6", false, "dnf install cuda-drivers-550.163.01", 580, "cuda-drivers-580.178.04 kmod-nvidia-latest-dkms-580.178.04", "nvidia-open"},
 		{"el10", "os=rhel:10.0 driver=580.95.05 modules=open gpus=2901*8", true, "dnf install 'dnf-command(versionlock)'; dnf versionlock '*nvidia*580.95*'; dnf install nvidia-open nvidia-fabricmanager nvlsm", 595, "nvidia-open-595.71.05 nvidia-fabricmanager-595.71.05 nvlsm-2025.03.1", "580.95.05"},
-		{"f43", "os=fedora:43 driver=580.95.05 modules=open gpus=2684", true, "dnf install nvidia-open-580.95.05", 595, "nvidia-open-595.71.05", "580.95.05 versionlock"},
 		{"suse", "os=sles:15.6 driver=550.163.01 modules=open gpus=20b0*8 switches=6", true, "zypper install 'nvidia-open<551' 'nvidia-fabric-manager<551'; zypper addlock nvidia-open nvidia-fabric-manager", 580, "nvidia-open-580.178.04 nvidia-open-driver-G06-kmp-default-580.178.04 nvidia-fabricmanager-580.178.04", "550.163.01"},
 		{"suse", "os=opensuse-leap:15.6 driver=550.163.01 modules=proprietary gpus=1db6", false, "zypper install 'cuda-drivers<551'", 580, "cuda-drivers-580.178.04", "550.163.01"},
 	} {

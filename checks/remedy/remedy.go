@@ -35,6 +35,9 @@ var images = map[string]string{
 	"bazzite":      "this system upgrades its driver by another image (rpm-ostree rebase or upgrade)",
 }
 
+// transactional are SUSE's systems with a root that cannot be written: packages go into the next snapshot.
+const transactional = "this system changes its packages in a snapshot that the next boot takes (transactional-update pkg install PACKAGE, reboot)"
+
 const ostree = "this system upgrades its driver by another image (rpm-ostree upgrade, or rollback to the one that worked)"
 
 // Host is what a remedy depends on.
@@ -77,8 +80,12 @@ func (h Host) Family() Family {
 
 // Image says how a system that is replaced as a whole upgrades its driver; empty for any other system.
 func (h Host) Image() string {
-	if words, ok := images[h.facts.OS.Value.ID]; ok {
+	id := h.facts.OS.Value.ID
+	if words, ok := images[id]; ok {
 		return words
+	}
+	if strings.HasSuffix(id, "-micro") || id == "opensuse-microos" { // sle-micro, sl-micro, opensuse-leap-micro
+		return transactional
 	}
 	if h.facts.Stack.Image.Value {
 		return ostree

@@ -29,7 +29,7 @@ func ii(name, version string) host.Package {
 func TestFamily(t *testing.T) {
 	for id, want := range map[string]Family{
 		"ubuntu": FamilyApt, "debian": FamilyApt, "rocky": FamilyDNF, "amzn": FamilyDNF, "sles": FamilyZypper, "arch": FamilyPacman,
-		"talos": FamilyImage, "nixos": FamilyImage, "cos": FamilyImage, "plan9": FamilyUnknown, "": FamilyUnknown,
+		"talos": FamilyImage, "sl-micro": FamilyImage, "opensuse-microos": FamilyImage, "nixos": FamilyImage, "cos": FamilyImage, "plan9": FamilyUnknown, "": FamilyUnknown,
 	} {
 		if got := on(id, nil).Family(); got != want {
 			t.Errorf("%q: %q, want %q", id, got, want)
