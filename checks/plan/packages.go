@@ -176,7 +176,7 @@ func (w way) dnf() tool {
 	locks := w.versionlock(os.ID == "fedora")
 	if streams {
 		stream := "nvidia-driver:" + w.number() + map[bool]string{true: "-open", false: "-dkms"}[w.open]
-		t.look = []string{"dnf module list nvidia-driver", "dnf list dkms"} // on RHEL and its like dkms is EPEL's
+		t.look = []string{"dnf module list nvidia-driver", "dnf list dkms"}
 		t.driver = []string{"dnf module reset nvidia-driver", "dnf module enable " + stream, "dnf install " + t.names[0]}
 		t.hold = locks.set
 	} else { // the lock chooses the branch, so it stands before the driver

@@ -26,9 +26,16 @@ var rpmDrivers = []string{"550.163.01", "580.95.05", "580.178.04", "595.71.05", 
 
 // rpmOthers are packages whose versions have nothing to do with the driver's: name, version, release.
 var rpmOthers = [][3]string{
-	{"dkms", "3.2.1", "1"}, {"nvlsm", "2025.03.1", "1"}, {"infiniband-diags", "54.0", "1"}, {"nvidia-container-toolkit", "1.18.1", "1"},
-	{"libnvidia-container1", "1.18.1", "1"}, {"kernel-devel", "5.14.0", "503.el9"}, {"kernel-headers", "5.14.0", "503.el9"},
-	{"kernel-default-devel", "6.4.0", "150600.23"}, {"python3-dnf-plugin-versionlock", "4.3.0", "1"}, {"bash", "5.1", "1"},
+	{"dkms", "3.2.1", "1"},
+	{"nvlsm", "2025.03.1", "1"},
+	{"infiniband-diags", "54.0", "1"},
+	{"nvidia-container-toolkit", "1.18.1", "1"},
+	{"libnvidia-container1", "1.18.1", "1"},
+	{"kernel-devel", "5.14.0", "503.el9"},
+	{"kernel-headers", "5.14.0", "503.el9"},
+	{"kernel-default-devel", "6.4.0", "150600.23"},
+	{"python3-dnf-plugin-versionlock", "4.3.0", "1"},
+	{"bash", "5.1", "1"},
 }
 
 // rpmSpec is a package of a specification file.

@@ -57,6 +57,9 @@ func (w way) whyLook(t tool) string {
 	if missing := w.software.withheld(t.names); len(missing) > 0 {
 		return "the local package lists do not offer " + strings.Join(missing, ", ") + " now: stop here if that stays so"
 	}
+	if w.by == dnf {
+		return "stop here where branch " + w.number() + ", or dkms (on RHEL and its like in EPEL), is not offered"
+	}
 	return "stop here where branch " + w.number() + " is not offered"
 }
 
