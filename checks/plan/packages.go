@@ -152,10 +152,14 @@ func (w way) fabricPackages(plain bool) []string {
 		suffix = ""
 	}
 	switch need := w.fabric(); {
-	case need.manager && w.software.has("libnvidia-nscq"): // what monitors ask NVSwitches with; the purge took it along
-		return []string{"nvidia-fabricmanager" + suffix, "libnvidia-nscq" + suffix}
 	case need.manager:
-		return []string{"nvidia-fabricmanager" + suffix}
+		names := []string{"nvidia-fabricmanager" + suffix}
+		for _, library := range []string{"libnvidia-nscq", "libnvsdm"} { // monitors ask the switches with it, and the purge took it along
+			if w.software.has(library) {
+				names = append(names, library+suffix)
+			}
+		}
+		return names
 	case need.imex:
 		return []string{"nvidia-imex" + suffix}
 	}
