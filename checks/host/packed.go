@@ -24,8 +24,8 @@ const PackedName = "gpu-preflight-modules"
 type Unpack func(ending string, packed io.Reader) (io.Reader, error)
 
 const (
-	packedTimeout = 10 * time.Second
-	maxUnpacked   = 128 << 20 // nvidia.ko is 60 to 110 MB, and .modinfo in its first half
+	packedTimeout = 20 * time.Second // xz takes some seconds for a module
+	maxUnpacked   = 128 << 20        // nvidia.ko is 60 to 110 MB, and .modinfo in its first half
 )
 
 // PackedMain does the work of the child that looks into compressed modules, when argv[0] says so: the host's top, and
