@@ -33,7 +33,7 @@ func TestRealPacman(t *testing.T) {
 	}
 	o := host.Options{Root: root, AskAll: true, Stack: true, NVMLTimeout: 20 * time.Second, RunDir: t.TempDir(), Helper: "/nonexistent"}
 	v := JudgeHost(host.Gather(t.Context(), o), DefaultPolicy())
-	compareWithScene(t, v, "package-branches", "warn 470 (nvidia-dkms)|535 (nvidia-utils)|pacman -R nvidia-dkms")
+	compareWithScene(t, v, "package-branches", "warn 470 (nvidia-dkms)|535 (nvidia-utils|pacman -R nvidia-dkms")
 	commands := 0
 	for _, result := range v.Results {
 		for _, fix := range result.Fix {

@@ -38,7 +38,7 @@ func rpmScenes() []rpmScene {
 			"package-branches": "pass 535.183.06", "package-metapackage": "skip pin each other", "package-state": "pass whole",
 		}},
 		{"two branches", "rocky", driver + "kmod-nvidia-latest-dkms=535.183.06 libnvidia-fbc=570.124.06", "", nil, map[string]string{
-			"package-branches": "warn 535 (|570 (libnvidia-fbc)|dnf remove libnvidia-fbc",
+			"package-branches": "warn 535 (|570 (libnvidia-fbc|dnf remove libnvidia-fbc",
 		}},
 		{"a branch installed over the loaded one", "rocky", "nvidia-driver=570.124.06 nvidia-driver-cuda-libs=570.124.06 kmod-nvidia-open-dkms=570.124.06 kmod-nvidia-latest-dkms=535.183.06", "", nil, map[string]string{
 			"package-branches": "warn 570 (|dnf remove kmod-nvidia-latest-dkms",
@@ -50,7 +50,7 @@ func rpmScenes() []rpmScene {
 			"package-branches": "warn 535.161.07 (|; 535.183.06 (|bring kmod-nvidia-open-dkms to version 535.183.06",
 		}},
 		{"RPM Fusion beside NVIDIA", "rocky", "xorg-x11-drv-nvidia=570.124.06 xorg-x11-drv-nvidia-cuda-libs=570.124.06 akmod-nvidia=570.124.06 libnvidia-ml=535.183.06", "", nil, map[string]string{
-			"package-branches": "warn 535 (libnvidia-ml)|570 (akmod-nvidia, xorg-x11-drv-nvidia|dnf remove libnvidia-ml",
+			"package-branches": "warn 535 (libnvidia-ml|570 (akmod-nvidia, xorg-x11-drv-nvidia|dnf remove libnvidia-ml",
 		}},
 		{"left-over DKMS tree", "rocky", driver + "kmod-nvidia-open-dkms=535.183.06", "", map[string]string{
 			dkms + "470.256.02/build/x": "", dkms + "535.183.06/source/dkms.conf": "",
