@@ -26,9 +26,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if code, handled := childMain(args); handled {
 		return code
 	}
-	if code, handled := image.CarriedMain(args); handled {
-		return code
-	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return exitCode(newApp(stdin, stdout, stderr).RunContext(ctx, args), stderr)
@@ -42,5 +39,8 @@ func childMain(args []string) (code int, handled bool) {
 	if code, handled = host.PackedMain(args, unpack); handled {
 		return code, true
 	}
-	return image.ChildMain(args)
+	if code, handled = image.ChildMain(args); handled {
+		return code, true
+	}
+	return image.CarriedMain(args)
 }

@@ -24,9 +24,6 @@ func TestMain(m *testing.M) {
 	if code, handled := childMain(os.Args); handled {
 		os.Exit(code)
 	}
-	if code, handled := image.CarriedMain(os.Args); handled {
-		os.Exit(code)
-	}
 	testscript.Main(m, map[string]func(){
 		"gpu-preflight": func() {
 			os.Exit(run(context.Background(), storyArguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
