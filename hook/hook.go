@@ -215,7 +215,7 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 	facts, v, waited := o.wait(ctx, world, facts, first, launch, p)
 	brief, done := context.WithTimeout(ctx, o.FixTimeout)
 	defer done()
-	return facts, mend(brief, world.Options, facts, v, launch, p), waited
+	return facts, Mend(brief, world.Options, facts, v, launch, p), waited
 }
 
 // look looks into the image, and tells once whatever becomes of it.

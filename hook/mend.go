@@ -12,9 +12,9 @@ import (
 // defaultFixTimeout is how long a launch that fails looks at how the driver was installed.
 const defaultFixTimeout = 50 * time.Millisecond
 
-// mend gives a launch that is refused, or would be, the fixes for the way in which this host's driver was installed,
-// which is read now: a launch that starts does not pay for it.
-func mend(ctx context.Context, o host.Options, facts host.Facts, v Verdict, launch checks.Launch, p Policy) Verdict {
+// Mend gives a launch that is refused, or would be, the fixes for the way in which the driver of the host that o reads
+// was installed, which is read now: a launch that starts does not pay for it. ctx bounds it.
+func Mend(ctx context.Context, o host.Options, facts host.Facts, v Verdict, launch checks.Launch, p Policy) Verdict {
 	if v.Verdict != Refuse && !v.WouldRefuse {
 		return v
 	}

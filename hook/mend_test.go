@@ -127,7 +127,7 @@ func TestMend(t *testing.T) {
 			p.Checks = map[string]Setting{tt.id: SettingWarn}
 		}
 		before := Judge(facts, launch, p)
-		after := mend(t.Context(), o, facts, before, launch, p)
+		after := Mend(t.Context(), o, facts, before, launch, p)
 		if got := strings.Contains(strings.Join(slices.Concat(fixes(after)...), "; "), fromRunfile); got != tt.want {
 			t.Errorf("mode %s, %s warned: the installation is told: %v\n%q", tt.mode, tt.id, got, fixes(after))
 		}
@@ -149,7 +149,7 @@ func TestMendInTime(t *testing.T) {
 	before := Judge(facts, launch, DefaultPolicy())
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	after := mend(ctx, o, facts, before, launch, DefaultPolicy())
+	after := Mend(ctx, o, facts, before, launch, DefaultPolicy())
 	if !reflect.DeepEqual(withoutFixes(before), withoutFixes(after)) {
 		t.Errorf("more than the fixes changed:\n%s\n%s", told(before), told(after))
 	}

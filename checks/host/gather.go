@@ -18,6 +18,7 @@ type Options struct {
 	Asked       []string      // GPUs asked for: bus ids, UUIDs, MIG names, indexes, minor:N; nil: all
 	AskAll      bool          // ask GPUs that are not resident too, which initialises them; ask what only doctor wants; search all processes
 	Stack       bool          // read how the driver was installed too, which only doctor and facts look at
+	Packed      bool          // look into compressed modules for it: the program calls PackedMain
 	Sources     []string      // files that the runtime is to mount, as it names them; nil: none are looked for
 	NVMLLibrary string        // the libnvidia-ml to load, whatever the driver roots hold
 	DriverRoot  string        // the driver root that the launch uses; chooses among known ones only

@@ -21,7 +21,7 @@ type Kernel struct {
 type ModuleFile struct {
 	Path    string `json:"path"`
 	Origin  Origin `json:"origin"`
-	Version string `json:"version,omitempty"` // of the file itself; empty where it is compressed
+	Version string `json:"version,omitempty"` // of the file itself; empty where that is not read
 	Flavor  string `json:"flavor,omitempty"`  // open | proprietary, where file or folder tells
 }
 
@@ -163,10 +163,10 @@ func isNVIDIAModule(name string) bool {
 	return base == "nvidia" || base == "nvidia-current" || strings.HasPrefix(base, "nvidia-tesla") || strings.HasPrefix(base, "nvidia-legacy")
 }
 
-// moduleFile describes a module by its file, and by its folder where the file is compressed.
+// moduleFile describes a module by its file, and by its folder where the file is compressed (packed.go looks into some).
 func (t tree) moduleFile(file, below string) ModuleFile {
-	m := ModuleFile{Path: file, Origin: originOf(below)}
-	m.Version, m.Flavor = t.moduleInfo(file)
+	m := t.moduleInfo(file)
+	m.Path, m.Origin = file, originOf(below)
 	if folder, ok := strings.CutPrefix(below, "/kernel/nvidia-"); ok && m.Flavor == "" {
 		m.Flavor = "proprietary"
 		if folder, _, _ = strings.Cut(folder, "/"); strings.HasSuffix(folder, "open") {

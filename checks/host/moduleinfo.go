@@ -9,26 +9,18 @@ import (
 )
 
 // moduleInfo reads version and flavor of a module that is not compressed, from its section .modinfo (elf(5),
-// modinfo(8)); empty for what cannot be read so. nvidia.ko says license=NVIDIA, the open one "Dual MIT/GPL"
-// (kernel-open/nvidia/nv.c).
-func (t tree) moduleInfo(file string) (version, flavor string) {
+// modinfo(8)); empty for what cannot be read so.
+func (t tree) moduleInfo(file string) (m ModuleFile) {
 	fd, _, err := t.openRegular(file)
 	if err != nil {
-		return "", ""
+		return m
 	}
 	defer func() { _ = unix.Close(fd) }()
 	for entry := range bytes.SplitSeq(elfSection(fd, ".modinfo"), []byte{0}) {
 		key, value, _ := strings.Cut(string(entry), "=")
-		switch {
-		case key == "version" && isVersion(value):
-			version = value
-		case key == "license" && value == "NVIDIA":
-			flavor = "proprietary"
-		case key == "license" && strings.Contains(value, "MIT"):
-			flavor = "open"
-		}
+		m.tell(key, value)
 	}
-	return version, flavor
+	return m
 }
 
 // Bounds of what is read of an ELF file.

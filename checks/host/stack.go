@@ -82,5 +82,6 @@ func gatherStack(ctx context.Context, o Options, f *Facts) {
 		}
 	})
 	wanted.rest(o.ended(err))
+	readPacked(ctx, o, f)
 	readPackages(ctx, o, f)
 }

@@ -224,8 +224,8 @@ func TestModuleInfoIsBounded(t *testing.T) {
 		"huge": strings.Replace(module("535.183.06", "NVIDIA"), "\x03\x00\x02\x00", "\xff\xff\xfe\xff", 1),
 	} {
 		root := fixture.Tree(t, map[string]string{"/nvidia.ko": text}, nil)
-		if version, flavor := newTree(root).moduleInfo("/nvidia.ko"); version+flavor != "" {
-			t.Errorf("%s: %q %q", name, version, flavor)
+		if m := newTree(root).moduleInfo("/nvidia.ko"); m != (ModuleFile{}) {
+			t.Errorf("%s: %+v", name, m)
 		}
 	}
 }

@@ -6,8 +6,19 @@ import (
 	"strings"
 )
 
-// version is the version of the module that was just installed, for a shell: Fabric Manager has to be of the same.
-const version = `"$(modinfo -F version nvidia)"`
+// modinfo prints the version of the module that was just installed, for the kernel that will boot.
+func (w way) modinfo() string {
+	if kernel := w.kernel(); kernel != runningKernel {
+		return "modinfo -k " + kernel + " -F version nvidia"
+	}
+	return "modinfo -F version nvidia"
+}
+
+// version is the same within a command: Fabric Manager has to be of that version. Where no module was built the package
+// is asked for in a version that there is not, since any other would be taken.
+func (w way) version() string { return "$(" + w.modinfo() + " || echo none)" }
+
+const runningKernel = "$(uname -r)"
 
 // From branch 590 the names of packages in NVIDIA's repositories for Debian and Ubuntu carry no branch, and a package
 // pins it.
@@ -27,7 +38,7 @@ func (w way) apt() tool {
 	for _, name := range t.names { // a pin first, or it does not hold for the driver; modules first, or DKMS comes along
 		t.driver = append(t.driver, "apt-get install "+name)
 	}
-	w.addFabric(&t, w.fabricPackages(w.fromNVIDIA() && w.branch >= fabricUnsuffixed), "apt-get install ", `="$(modinfo -F version nvidia)*"`)
+	w.addFabric(&t, w.fabricPackages(w.fromNVIDIA() && w.branch >= fabricUnsuffixed), "apt-get install ", `="`+w.version()+`*"`)
 	t.look = []string{"apt-get update", "apt-cache policy " + strings.Join(t.names, " ")}
 	if len(w.software.held) > 0 || !w.software.known {
 		t.free = []string{"apt-mark showhold | grep -E '^(lib)?nvidia-|^cuda-drivers' | xargs -r apt-mark unhold"}
@@ -117,7 +128,7 @@ func (w way) kernel() string {
 			return k.Release
 		}
 	}
-	return "$(uname -r)"
+	return runningKernel
 }
 
 func (w way) whyNVIDIA() string {
@@ -142,7 +153,13 @@ func (w way) fabricPackages(plain bool) []string {
 	}
 	switch need := w.fabric(); {
 	case need.manager:
-		return []string{"nvidia-fabricmanager" + suffix}
+		names := []string{"nvidia-fabricmanager" + suffix}
+		for _, library := range []string{"libnvidia-nscq", "libnvsdm"} { // monitors ask the switches with it, and the purge took it along
+			if w.software.has(library) {
+				names = append(names, library+suffix)
+			}
+		}
+		return names
 	case need.imex:
 		return []string{"nvidia-imex" + suffix}
 	}
@@ -157,32 +174,46 @@ func (w way) dnf() tool {
 	streams := os.ID != "fedora" && release < 10 || os.ID == "amzn"
 	t := tool{
 		names: []string{w.meta()},
-		purge: w.installed("dnf remove", `rpm -qa --qf '%{NAME}\n' | grep -E '^(kmod-nvidia|nvidia-|libnvidia-|cuda-drivers|dkms-nvidia|xorg-x11-nvidia|akmod-nvidia)' | grep -vE 'container|docker'`),
-		build: []string{"dnf install kernel-devel-$(uname -r) kernel-headers"},
+		purge: w.installed("dnf remove", `rpm -qa --qf '%{NAME}\n' | grep -E '^(kmod-nvidia|nvidia-|libnvidia-|cuda-drivers|dkms-nvidia|xorg-x11-(drv-)?nvidia|akmod-nvidia)' | grep -vE 'container|docker'`),
+		build: []string{"dnf install kernel-devel-" + w.kernel() + " kernel-headers"},
 	}
-	lock := "dnf versionlock '*nvidia*" + w.number() + "*'"
-	if os.ID == "fedora" {
-		lock = "dnf versionlock add '*nvidia*" + w.number() + "*'"
-	}
+	locks := w.versionlock(os.ID == "fedora")
 	if streams {
 		stream := "nvidia-driver:" + w.number() + map[bool]string{true: "-open", false: "-dkms"}[w.open]
-		t.look = []string{"dnf module list nvidia-driver"}
+		t.look = []string{"dnf module list nvidia-driver", "dnf list dkms"}
 		t.driver = []string{"dnf module reset nvidia-driver", "dnf module enable " + stream, "dnf install " + t.names[0]}
-	} else {
-		t.look = []string{"dnf --showduplicates list " + t.names[0]}
-		t.free = []string{"dnf versionlock delete '*nvidia*'"}
-		t.driver = []string{"dnf install 'dnf-command(versionlock)'", lock, "dnf install " + t.names[0]}
+		t.hold = locks.set
+	} else { // the lock chooses the branch, so it stands before the driver
+		t.look = []string{"dnf --showduplicates list " + t.names[0], "dnf list dkms"}
+		t.free = locks.free
+		t.driver = append(locks.set, "dnf install "+t.names[0])
 	}
 	fabric := w.fabricPackages(true)
 	if w.fabric().manager && w.branch < fabricUnsuffixed {
-		fabric = []string{"nvidia-fabric-manager"}
+		fabric[0] = "nvidia-fabric-manager"
 	}
-	w.addFabric(&t, fabric, "dnf install ", "-"+version)
-	t.hold = []string{"dnf install 'dnf-command(versionlock)'", lock}
+	w.addFabric(&t, fabric, "dnf install ", `-"`+w.version()+`"`)
 	if os.ID == "amzn" {
 		t.source = []Step{eks}
 	}
 	return t
+}
+
+// versionlock is how dnf keeps a branch. In dnf 4 it is a plugin of its own, in Fedora's dnf 5 it is built in, and
+// deletes locks by whole names only. cuda-drivers is locked too: else dnf wants the newest one, whose parts are locked out.
+// https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html, dnf5-versionlock(8)
+func (w way) versionlock(dnf5 bool) (l struct{ set, free []string }) {
+	l.set = []string{"dnf versionlock add '*nvidia*" + w.number() + "*' 'cuda-drivers*" + w.number() + "*'"}
+	if w.open {
+		l.set = []string{"dnf versionlock add '*nvidia*" + w.number() + "*'"}
+	}
+	if dnf5 {
+		l.free = []string{`dnf versionlock list | sed -n 's/^Package name: //p' | grep -E 'nvidia|cuda-drivers' | xargs -r dnf versionlock delete`}
+		return l
+	}
+	const plugin = "dnf install 'dnf-command(versionlock)'"
+	l.set, l.free = append([]string{plugin}, l.set...), []string{plugin, "dnf versionlock delete '*nvidia*' 'cuda-drivers*'"}
+	return l
 }
 
 // eks stands before what is done on Amazon Linux by hand.
@@ -196,12 +227,13 @@ func (w way) zypper() tool {
 	t := tool{
 		names: []string{w.meta()},
 		look:  []string{"zypper refresh", "zypper search -s " + w.meta()},
-		free:  []string{"zypper locks", "zypper removelock 'nvidia*'"},
+		free:  []string{`zypper locks | awk -F'|' '/nvidia|cuda-drivers/ {print $1}' | xargs -r zypper removelock`}, // by number: a pattern fits no lock
 		purge: w.installed("zypper remove --clean-deps", `rpm -qa --qf '%{NAME}\n' | grep -E '^(nvidia-|libnvidia-|cuda-drivers|kernel-firmware-nvidia|x11-video-nvidia)' | grep -vE 'container|docker'`),
 		build: []string{"zypper install kernel-default-devel"},
-		hold:  []string{"zypper addlock '" + w.meta() + ">=" + next + "'"},
 	}
 	t.driver = []string{"zypper install '" + w.meta() + "<" + next + "'"}
-	w.addFabric(&t, w.fabricPackages(true), "zypper install ", "="+version)
+	fabric := w.fabricPackages(true)
+	w.addFabric(&t, fabric, "zypper install ", `="`+w.version()+`"`)
+	t.hold = []string{"zypper addlock " + strings.Join(append([]string{w.meta()}, fabric...), " ")}
 	return t
 }

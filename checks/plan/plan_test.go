@@ -94,6 +94,14 @@ func made(t *testing.T, spec string) host.Facts {
 		case "origin":
 			release := map[string]string{"nvidia": "-0ubuntu1", "archive": "-0ubuntu0.22.04.1"}[value]
 			f.Stack.Packages = fact.Of([]host.Package{{Name: "libnvidia-compute-535", Version: "535.183.06" + release, State: "ii"}}, "x")
+		case "mig":
+			f.NVML.GPUs = []host.GPU{{Bus: "0000:01:00.0", MIG: fact.Of(host.MIGMode{Current: true}, "x")}}
+		case "kernels":
+			for release := range strings.SplitSeq(value, ",") {
+				f.Stack.Kernels = fact.Of(append(f.Stack.Kernels.Value, host.Kernel{Release: release, Image: true}), "x")
+			}
+		case "extra":
+			f.Stack.Packages = fact.Of([]host.Package{{Name: value, Version: "550.54.15-1", State: "ii"}}, "x")
 		case "root":
 			f.Libraries = fact.Of([]host.Library{{Root: value}}, "x")
 		case "platform":

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"gpu-preflight/checks/cuda"
+	"gpu-preflight/checks/host"
 )
 
 // risks are named from the gravest down.
@@ -17,10 +19,12 @@ func (w way) risks(c choice) []Risk {
 	risks.add(row.EOL(), "end-of-life", "branch "+w.number()+" gets no fixes any more (end of life "+row.EndOfLife+"), not for its security either")
 	risks.add(row.Support == cuda.SupportUnknown || row.Type == cuda.NFB || row.Type == "", "new-feature-branch", "branch "+w.number()+" is not known as a long term or production branch: its life is short")
 	risks.add(w.by == apt && row.EOL() && !w.fromNVIDIA(), "transitional-packages", "the archive turns packages of ended branches into ones that pull a newer branch: read the version that apt shows, not the name")
-	risks.add(flavor != "" && flavor != modulesName(w.open), "flavor-switch", "the "+flavor+" kernel modules are loaded now, the "+modulesName(w.open)+" ones come: packages of both must not stay side by side, and options of modprobe.d may mean nothing to the new ones")
+	_, packages := w.tool()
+	risks.add(flavor != "" && flavor != modulesName(w.open), "flavor-switch", "the "+flavor+" kernel modules are loaded now, the "+modulesName(w.open)+" ones come: "+map[bool]string{true: "packages of both must not stay side by side, and "}[packages]+"options of modprobe.d may mean nothing to the new ones")
+	risks.add(w.mig(), "mig-instances", "MIG instances do not outlast the reboot, and from Hopper on MIG mode does not either: have their layout at hand, and create them again before work comes back (nvidia-mig-parted, the operator's MIG manager)")
 	risks.add(w.fabric().manager, "fabric-version", "Fabric Manager has to be of the driver's version to the last digit; a purge takes fabricmanager.cfg along: keep your own settings (FABRIC_MODE)")
 	risks.add(w.fabric().imex, "fabric-version", "nvidia-imex has to be of the driver's version, and of one version on every node of an IMEX domain")
-	if _, packages := w.tool(); packages {
+	if packages {
 		w.packageRisks(&risks)
 	}
 	return risks
@@ -45,8 +49,19 @@ func (w way) packageRisks(risks *riskList) {
 	risks.add(w.by == apt && len(w.software.archives) != 1, "mixed-origins", "see that one repository brings all packages (apt-cache policy): the distribution's and NVIDIA's have like names"+named(w.software.archives))
 }
 
-// signed names the modules that Secure Boot takes as they are.
+// mig tells whether a GPU here is in MIG mode.
+// https://docs.nvidia.com/datacenter/tesla/mig-user-guide/getting-started-with-mig.html
+func (w way) mig() bool {
+	return slices.ContainsFunc(w.facts.NVML.GPUs, func(g host.GPU) bool { return g.MIG.Value.Current })
+}
+
+// signed names the modules that Secure Boot takes as they are. SUSE's are of generation G06 up to branch 580, of G07 after.
+// https://software.opensuse.org/package/nvidia-open-driver-G07-signed-cuda-kmp-default
 func (w way) signed() string {
+	if w.by == zypper && w.open {
+		generation := map[bool]string{true: "G06", false: "G07"}[w.branch < unsuffixed]
+		return "; SUSE's signed nvidia-open-driver-" + generation + "-signed-cuda-kmp-default of the same version needs none"
+	}
 	if w.by != apt || w.fromNVIDIA() {
 		return ""
 	}

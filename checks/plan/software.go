@@ -43,6 +43,11 @@ func softwareOf(f host.Facts) software {
 	return s
 }
 
+// has tells whether a package is there whose name begins so.
+func (s software) has(prefix string) bool {
+	return slices.ContainsFunc(s.packages, func(name string) bool { return strings.HasPrefix(name, prefix) })
+}
+
 // desktop tells a driver whose libraries and metapackages are all without -server.
 func desktop(parts []remedy.Part) bool {
 	branched := slices.DeleteFunc(slices.Clone(parts), func(p remedy.Part) bool {

@@ -57,6 +57,9 @@ func (w way) whyLook(t tool) string {
 	if missing := w.software.withheld(t.names); len(missing) > 0 {
 		return "the local package lists do not offer " + strings.Join(missing, ", ") + " now: stop here if that stays so"
 	}
+	if w.by == dnf {
+		return "stop here where branch " + w.number() + ", or dkms (on RHEL and its like in EPEL), is not offered"
+	}
 	return "stop here where branch " + w.number() + " is not offered"
 }
 
@@ -95,9 +98,7 @@ func (w way) stop() []Step {
 	if w.fabric().manager {
 		units = "docker.socket docker kubelet nvidia-fabricmanager nvidia-persistenced nvidia-dcgm"
 	}
-	if w.by == apt {
-		units += " unattended-upgrades"
-	}
+	units += map[string]string{apt: " unattended-upgrades apt-daily.timer apt-daily-upgrade.timer", dnf: " dnf-automatic.timer"}[w.by]
 	return []Step{
 		{"Empty the node", "with Kubernetes; else end the jobs that the second command shows", []string{
 			"kubectl drain NODE --ignore-daemonsets --delete-emptydir-data", "nvidia-smi --query-compute-apps=pid,name --format=csv",
@@ -137,7 +138,7 @@ func (w way) ending() []Step {
 		look = append(look, "nv-fabricmanager --version")
 	}
 	look = append(look, "gpu-preflight doctor", "gpu-preflight check --verbose"+w.need())
-	steps := []Step{{"Reboot", "the old module stays loaded until then", []string{"reboot"}}}
+	steps := []Step{{"Reboot", "the old module stays loaded until then; stop here where there is no module for the kernel that boots", []string{w.modinfo(), "reboot"}}}
 	if files := w.facts.Stack.CDI; !files.Known() || len(files.Value) > 0 {
 		steps = append(steps, Step{"Renew the CDI file, if there is one", "it names the files of the old driver; newer toolkits have a service for it", []string{
 			"systemctl restart nvidia-cdi-refresh || nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",

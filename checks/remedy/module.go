@@ -112,8 +112,7 @@ func (h Host) Headers(kernel string) []string {
 	name := "linux-headers-" + kernel
 	switch h.Family() {
 	case FamilyDNF:
-		name = "kernel-devel-" + kernel
-		return []string{"install " + name + " (dnf install " + name + " where a repository has it)"}
+		return h.kernelDevel(kernel)
 	case FamilyZypper:
 		return []string{"install kernel-default-devel of kernel " + kernel}
 	case FamilyPacman:
@@ -126,12 +125,30 @@ func (h Host) Headers(kernel string) []string {
 	return []string{"install " + name + h.notOffered("boot a kernel whose headers they offer")}
 }
 
+// kernelDevel is the same for Red Hat's kernels, whose release is version, release and architecture of their packages.
+func (h Host) kernelDevel(kernel string) []string {
+	name := "kernel-devel-" + kernel
+	for _, c := range h.facts.Stack.Available.Value {
+		if c.Name == "kernel-devel" && strings.HasPrefix(kernel, c.Version+".") {
+			return []string{"dnf install " + name}
+		}
+	}
+	if _, known := h.Offers("kernel-devel"); known {
+		return []string{"install " + name + h.notOffered("boot a kernel whose headers they offer")}
+	}
+	return []string{"install " + name + " (dnf install " + name + " where a repository has it)"}
+}
+
 // notOffered tells that the local lists do not offer a package, where they were read.
 func (h Host) notOffered(or string) string {
 	if h.facts.Installed.Package.Known() {
 		return ""
 	}
-	return " (the local package lists do not offer it: apt-get update, or " + or + ")"
+	renew := ""
+	if h.Family() == FamilyApt {
+		renew = "apt-get update, or "
+	}
+	return " (the local package lists do not offer it: " + renew + or + ")"
 }
 
 // kmod is the way of the rpm distributions.

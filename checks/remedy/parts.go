@@ -33,7 +33,7 @@ const (
 )
 
 // roles are the packages by the beginnings of their names, longest first where one begins another: Ubuntu's,
-// Debian's, NVIDIA's own and those of the rpm repositories.
+// Debian's, NVIDIA's own and those of the rpm repositories, SUSE's generations and RPM Fusion among them.
 var roles = []struct {
 	prefix string
 	role   Role
@@ -50,6 +50,9 @@ var roles = []struct {
 	{"akmod-nvidia", RoleModule},
 	{"dkms-nvidia", RoleModule},
 	{"nvidia-open-driver-G0", RoleModule},
+	{"nvidia-driver-G0", RoleModule},
+	{"nvidia-gfxG0", RoleModule},
+	{"nvidia-kmod-common", RoleCommon},
 	{"libnvidia-nscq", RoleFabric},
 	{"nvidia-fabricmanager", RoleFabric},
 	{"nvidia-fabric-manager", RoleFabric},
@@ -58,16 +61,24 @@ var roles = []struct {
 	{"libnvidia-gl", RoleLibrary},
 	{"libnvidia-decode", RoleLibrary},
 	{"libnvidia-encode", RoleLibrary},
-	{"libnvidia-fbc1", RoleLibrary},
-	{"libnvidia-cfg1", RoleLibrary},
+	{"libnvidia-fbc", RoleLibrary},
+	{"libnvidia-cfg", RoleLibrary},
 	{"libnvidia-extra", RoleLibrary},
 	{"libnvidia-common", RoleCommon},
 	{"libcuda1", RoleLibrary},
-	{"libnvidia-ml1", RoleLibrary},
+	{"libnvidia-ml", RoleLibrary},
 	{"nvidia-driver-cuda-libs", RoleLibrary},
 	{"nvidia-driver-libs", RoleLibrary},
 	{"nvidia-driver-NVML", RoleLibrary},
 	{"nvidia-compute-G0", RoleLibrary},
+	{"nvidia-computeG0", RoleLibrary},
+	{"nvidia-gl-G0", RoleLibrary},
+	{"nvidia-glG0", RoleLibrary},
+	{"nvidia-video-G0", RoleLibrary},
+	{"xorg-x11-drv-nvidia-cuda-libs", RoleLibrary},
+	{"xorg-x11-drv-nvidia-libs", RoleLibrary},
+	{"xorg-x11-drv-nvidia-cuda", RoleUtility},
+	{"xorg-x11-drv-nvidia", RoleCommon},
 	{"nvidia-driver-latest-dkms-cuda-libs", RoleLibrary},
 	{"nvidia-driver-latest-dkms-cuda", RoleUtility},
 	{"nvidia-driver-cuda", RoleUtility},

@@ -35,6 +35,9 @@ var images = map[string]string{
 	"bazzite":      "this system upgrades its driver by another image (rpm-ostree rebase or upgrade)",
 }
 
+// transactional are SUSE's systems with a root that cannot be written: packages go into the next snapshot.
+const transactional = "this system changes its packages in a snapshot that the next boot takes (transactional-update pkg install PACKAGE, reboot)"
+
 const ostree = "this system upgrades its driver by another image (rpm-ostree upgrade, or rollback to the one that worked)"
 
 // Host is what a remedy depends on.
@@ -77,8 +80,12 @@ func (h Host) Family() Family {
 
 // Image says how a system that is replaced as a whole upgrades its driver; empty for any other system.
 func (h Host) Image() string {
-	if words, ok := images[h.facts.OS.Value.ID]; ok {
+	id := h.facts.OS.Value.ID
+	if words, ok := images[id]; ok {
 		return words
+	}
+	if strings.HasSuffix(id, "-micro") || id == "opensuse-microos" { // sle-micro, sl-micro, opensuse-leap-micro
+		return transactional
 	}
 	if h.facts.Stack.Image.Value {
 		return ostree
@@ -119,8 +126,8 @@ func (h Host) Install(driver string, names ...string) (command string, ok bool) 
 
 // How each family installs, and what stands between name and version.
 var (
-	installs  = map[Family]string{FamilyApt: "apt-get install", FamilyDNF: "dnf install", FamilyZypper: "zypper install", FamilyPacman: "pacman -S"}
-	separator = map[Family]string{FamilyApt: "=", FamilyDNF: "-", FamilyZypper: "=", FamilyPacman: "="}
+	installs  = map[Family]string{FamilyApt: "apt-get install", FamilyDNF: "dnf install", FamilyZypper: "zypper install"}
+	separator = map[Family]string{FamilyApt: "=", FamilyDNF: "-", FamilyZypper: "="}
 )
 
 // Reload is what puts libraries and loaded module back together after an upgrade.
@@ -144,7 +151,7 @@ func (h Host) Hold(names ...string) []string {
 // FabricManager is what brings Fabric Manager of the driver's very version.
 func (h Host) FabricManager(driver string) []string {
 	branch, _, _ := strings.Cut(driver, ".")
-	for _, name := range []string{"nvidia-fabricmanager-" + branch, "nvidia-fabricmanager", "cuda-drivers-fabricmanager-" + branch} {
+	for _, name := range []string{"nvidia-fabricmanager-" + branch, "nvidia-fabricmanager", "nvidia-fabric-manager", "cuda-drivers-fabricmanager-" + branch} {
 		if command, ok := h.Install(driver, name); ok {
 			return []string{command, "systemctl enable --now nvidia-fabricmanager"}
 		}

@@ -14,6 +14,7 @@ func on(id string, packages []host.Package, offers ...string) Host {
 	var f host.Facts
 	f.OS = fact.Of(host.OS{ID: id}, "test")
 	f.Stack.Packages = fact.Of(packages, "test")
+	f.Stack.Available = fact.Of([]host.Candidate{}, "test")
 	for _, offer := range offers {
 		name, version, _ := strings.Cut(offer, "=")
 		f.Stack.Available.Value = append(f.Stack.Available.Value, host.Candidate{Name: name, Version: version})
@@ -28,7 +29,7 @@ func ii(name, version string) host.Package {
 func TestFamily(t *testing.T) {
 	for id, want := range map[string]Family{
 		"ubuntu": FamilyApt, "debian": FamilyApt, "rocky": FamilyDNF, "amzn": FamilyDNF, "sles": FamilyZypper, "arch": FamilyPacman,
-		"talos": FamilyImage, "nixos": FamilyImage, "cos": FamilyImage, "plan9": FamilyUnknown, "": FamilyUnknown,
+		"talos": FamilyImage, "sl-micro": FamilyImage, "opensuse-microos": FamilyImage, "nixos": FamilyImage, "cos": FamilyImage, "plan9": FamilyUnknown, "": FamilyUnknown,
 	} {
 		if got := on(id, nil).Family(); got != want {
 			t.Errorf("%q: %q, want %q", id, got, want)
@@ -100,11 +101,14 @@ func TestModule(t *testing.T) {
 // TestWords: the remedies that give words where no command is known to work.
 func TestWords(t *testing.T) {
 	for name, pair := range map[string][2][]string{
-		"finish apt":  {on("ubuntu", nil).Finish(), {"dpkg --configure -a", "apt-get install -f"}},
-		"remove dnf":  {on("rocky", nil).Remove("a", "b"), {"dnf remove a b"}},
-		"hold":        {on("ubuntu", nil).Hold("a", "b"), {"apt-mark hold a b"}},
-		"hold else":   {on("plan9", nil).Hold("a", "b"), {"keep the package tool from upgrading a, b by itself"}},
-		"remove else": {on("plan9", nil).Remove("a", "b"), {"remove a, b"}},
+		"finish apt":             {on("ubuntu", nil).Finish(), {"dpkg --configure -a", "apt-get install -f"}},
+		"remove dnf":             {on("rocky", nil).Remove("a", "b"), {"dnf remove a b"}},
+		"headers":                {on("rocky", nil, "kernel-devel=5.14.0-503.el9").Headers("5.14.0-503.el9.x86_64"), {"dnf install kernel-devel-5.14.0-503.el9.x86_64"}},
+		"headers, other offered": {on("rocky", nil, "kernel-devel=5.14.0-503.el9").Headers("5.14.0-50.el9.x86_64"), {"install kernel-devel-5.14.0-50.el9.x86_64 (the local package lists do not offer it: boot a kernel whose headers they offer)"}},
+		"manager before 580":     {on("rocky", nil, "nvidia-fabric-manager=550.163.01-1").FabricManager("550.163.01"), {"dnf install nvidia-fabric-manager-550.163.01-1", "systemctl enable --now nvidia-fabricmanager"}},
+		"hold":                   {on("ubuntu", nil).Hold("a", "b"), {"apt-mark hold a b"}},
+		"hold else":              {on("plan9", nil).Hold("a", "b"), {"keep the package tool from upgrading a, b by itself"}},
+		"remove else":            {on("plan9", nil).Remove("a", "b"), {"remove a, b"}},
 		"manager": {
 			on("ubuntu", nil, "nvidia-fabricmanager-535=535.183.06-0ubuntu1").FabricManager("535.183.06"),
 			{"apt-get install nvidia-fabricmanager-535=535.183.06-0ubuntu1", "systemctl enable --now nvidia-fabricmanager"},

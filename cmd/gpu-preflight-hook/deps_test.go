@@ -27,6 +27,7 @@ func TestDependencies(t *testing.T) {
 	for _, unwanted := range []string{
 		"github.com/urfave/cli", "github.com/google/go-containerregistry", "github.com/prometheus",
 		"tags.cncf.io/container-device-interface", "github.com/NVIDIA/go-nvml",
+		"github.com/klauspost/compress", "github.com/therootcompany/xz",
 		"gpu-preflight/checks/report", "gpu-preflight/checks/plan", "gpu-preflight/checks/explain",
 		"gpu-preflight/hook/register", "gpu-preflight/oci/image/remote", "gpu-preflight/checks/host/nvml",
 		"net/http", "runtime/cgo", "testing",

@@ -99,5 +99,10 @@ type judged struct {
 
 func judge(ctx context.Context, world hook.World, launch checks.Launch, p hook.Policy) judged {
 	facts, verdict, waited := hook.Settle(ctx, world, launch, p)
+	if here, ok := world.(*hook.ThisHost); ok {
+		brief, done := context.WithTimeout(ctx, here.Timeout)
+		defer done()
+		verdict = hook.Mend(brief, here.Options, facts, verdict, launch, p)
+	}
 	return judged{launch: launch, facts: facts, verdict: verdict, waited: waited}
 }

@@ -71,7 +71,7 @@ func wholeHost(c *cli.Context, p hook.Policy) (host.Facts, error) {
 	if err != nil {
 		return host.Facts{}, err
 	}
-	o.Stack = true
+	o.Stack, o.Packed = true, true
 	ctx, cancel := context.WithTimeout(c.Context, stackTimeout)
 	defer cancel()
 	return host.Gather(ctx, o), nil

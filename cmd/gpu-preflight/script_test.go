@@ -16,19 +16,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"gpu-preflight/checks/host"
-	"gpu-preflight/oci/image"
 	"gpu-preflight/testdata/fixture"
 )
 
 // TestMain lets the test binary be the program, and the children that the program starts from itself.
 func TestMain(m *testing.M) {
-	if code, handled := host.ChildMain(os.Args); handled {
-		os.Exit(code)
-	}
-	if code, handled := image.ChildMain(os.Args); handled {
-		os.Exit(code)
-	}
-	if code, handled := image.CarriedMain(os.Args); handled {
+	if code, handled := childMain(os.Args); handled {
 		os.Exit(code)
 	}
 	testscript.Main(m, map[string]func(){
