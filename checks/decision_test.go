@@ -3,6 +3,7 @@ package checks
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ var (
 type decision struct {
 	cudaFrom, cudaTo     cuda.Version
 	branchFrom, branchTo int
-	class, compat        string // *: any
+	class, compat, route string // *: any; route: several with commas
 	answer               answer
 }
 
@@ -41,11 +42,11 @@ func readDecisions(t *testing.T) []decision {
 			continue
 		}
 		f := strings.Split(strings.TrimSpace(line), "\t")
-		a, ok := answers[f[6]]
-		if len(f) != 8 || !ok {
+		a, ok := answers[f[7]]
+		if len(f) != 9 || !ok {
 			t.Fatalf("line %q", line)
 		}
-		list = append(list, decision{version(t, f[0]), version(t, f[1]), number(t, f[2]), number(t, f[3]), f[4], f[5], a})
+		list = append(list, decision{version(t, f[0]), version(t, f[1]), number(t, f[2]), number(t, f[3]), f[4], f[5], f[6], a})
 	}
 	return list
 }
@@ -68,9 +69,10 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-func (d decision) covers(need cuda.Version, branch int, class, compat string) bool {
+func (d decision) covers(need cuda.Version, branch int, class, compat, route string) bool {
 	return !need.Less(d.cudaFrom) && !d.cudaTo.Less(need) && branch >= d.branchFrom && branch <= d.branchTo &&
-		(d.class == "*" || d.class == class) && (d.compat == "*" || d.compat == compat)
+		(d.class == "*" || d.class == class) && (d.compat == "*" || d.compat == compat) &&
+		(d.route == "*" || slices.Contains(strings.Split(d.route, ","), route))
 }
 
 // TestDecisions: every CUDA from 10.2 to 13.4 on every branch from 418 to 620, for each class of GPU, with and without
@@ -88,7 +90,7 @@ func TestDecisions(t *testing.T) {
 					"own":  {Read: true, Libraries: []image.CompatLibrary{{Path: "/usr/local/cuda/compat/libcuda.so", Version: libraryOf(t, text)}}},
 					"none": {Read: true}, "unread": {Why: "time-out"},
 				} {
-					want := answerIn(t, decisions, need, branch, class, compat)
+					want := answerIn(t, decisions, need, branch, class, compat, "path")
 					for _, brand := range brands {
 						f := healthy()
 						gpus(1, board{"a GPU", brand, "8.0", "20b0"})(&f)
@@ -109,16 +111,16 @@ func TestDecisions(t *testing.T) {
 }
 
 // answerIn is the one line for a question.
-func answerIn(t *testing.T, decisions []decision, need cuda.Version, branch int, class, compat string) answer {
+func answerIn(t *testing.T, decisions []decision, need cuda.Version, branch int, class, compat, route string) answer {
 	t.Helper()
 	var found []answer
 	for _, d := range decisions {
-		if d.covers(need, branch, class, compat) {
+		if d.covers(need, branch, class, compat, route) {
 			found = append(found, d.answer)
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("CUDA %s, branch %d, %s, library %s: %d lines", need, branch, class, compat, len(found))
+		t.Fatalf("CUDA %s, branch %d, %s, library %s, route %s: %d lines", need, branch, class, compat, route, len(found))
 	}
 	return found[0]
 }
