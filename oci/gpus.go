@@ -45,6 +45,7 @@ type GPURequest struct {
 	// utility,compute, and all for a legacy image).
 	Capabilities []string
 	Observer     string // why the container only looks at GPUs, "" when it does not
+	Forward      Forward
 }
 
 // Host is what FindGPUs may have to ask of the host; nil functions answer nothing and defaults.
@@ -59,6 +60,7 @@ type Host struct {
 // is there or the configuration goes to nvidia-container-runtime.
 func FindGPUs(c *Container, h Host) GPURequest {
 	f := finder{c: c, host: h, seen: look(c, h)}
+	f.request.Forward = findForward(c.Hooks.CreateContainer)
 	f.decide()
 	r := f.request
 	if r.GPU {
@@ -135,6 +137,10 @@ func (f *finder) byToolkit() bool {
 	f.request.All, f.request.Devices = all, devices
 	f.request.DisableRequire = t.DisableRequire
 	f.request.DriverRoot = t.driverRoot(route)
+	f.request.Forward.Open = f.host.AboveNVIDIARuntime
+	if route == RouteLegacy {
+		f.request.Forward.Mode = t.CudaCompatMode
+	}
 	return true
 }
 

@@ -30,7 +30,7 @@ type Toolkit struct {
 	SupportedCapabilities    []string // supported-driver-capabilities, split
 	CLIRoot                  string   // [nvidia-container-cli] root: the driver root, "" for /
 	Mode                     string   // [nvidia-container-runtime] mode: auto, legacy, cdi, jit-cdi, csv
-	CudaCompatMode           string   // modes.legacy cuda-compat-mode: ldconfig, mount, disabled, hook
+	CudaCompatMode           string   // modes.legacy cuda-compat-mode: ldconfig, mount, disabled, hook; "": not said, and versions differ
 	AnnotationPrefixes       []string // modes.cdi annotation-prefixes
 }
 
@@ -40,7 +40,6 @@ func DefaultToolkit() Toolkit {
 		AcceptEnvvarUnprivileged: true,
 		SupportedCapabilities:    words("compat32,compute,display,graphics,ngx,utility,video"),
 		Mode:                     "auto",
-		CudaCompatMode:           "ldconfig",
 		AnnotationPrefixes:       []string{cdiPrefix},
 	}
 }
@@ -95,7 +94,6 @@ func parseToolkit(data []byte) (Toolkit, error) {
 	file.AcceptEnvvar = defaults.AcceptEnvvarUnprivileged
 	file.Capabilities = strings.Join(defaults.SupportedCapabilities, ",")
 	file.Runtime.Mode = defaults.Mode
-	file.Runtime.Modes.Legacy.CudaCompatMode = defaults.CudaCompatMode
 	file.Runtime.Modes.CDI.AnnotationPrefixes = defaults.AnnotationPrefixes
 	if err := toml.Unmarshal(data, &file); err != nil {
 		if at, ok := errors.AsType[*toml.DecodeError](err); ok {
