@@ -41,7 +41,7 @@ func ChildMain(argv []string) (code int, handled bool) {
 		return 1, true
 	}
 	defer func() { _ = root.Close() }()
-	readCompat(root, CompatFolders(p.Env), func(line compatLine) error { return out.Encode(lookLine{compatLine: line}) })
+	readCompat(root, p, func(line compatLine) error { return out.Encode(lookLine{compatLine: line}) })
 	found := FindEvidence(root, p)
 	_ = out.Encode(lookLine{Found: &found})
 	return 0, true

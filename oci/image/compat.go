@@ -23,12 +23,17 @@ type Compat struct {
 	Read      bool            `json:"read"` // every folder was looked into, so that no library means none
 	Why       string          `json:"why,omitempty"`
 	Libraries []CompatLibrary `json:"libraries,omitempty"`
+	Loader    *Loader         `json:"loader,omitempty"` // which libcuda is found first; nil where that was not read
 }
+
+// NotLooked is the Why of an image that nobody looked into.
+const NotLooked = "the root file system was not looked into"
 
 // CompatLibrary is one libcuda in an image.
 type CompatLibrary struct {
 	Path    string `json:"path"`              // as the container sees it
 	Version string `json:"version,omitempty"` // of the driver it came with (550.54.15), "" when its name has none
+	Note    *Note  `json:"note,omitempty"`    // what it tells of itself; nil where it has none or that was not read
 }
 
 // CompatFolders returns the folders beside /usr/local/cuda*/compat in which an image may keep a libcuda by its
@@ -62,12 +67,15 @@ type compatLine struct {
 	Folder    string          `json:"folder,omitempty"`
 	Libraries []CompatLibrary `json:"libraries,omitempty"`
 	Error     string          `json:"error,omitempty"`
+	Loader    *Loader         `json:"loader,omitempty"`
 	Done      bool            `json:"done,omitempty"`
 }
 
 // readCompat tells of each folder as it goes, so that a deadline keeps what was read; it ends when tell fails.
-func readCompat(root Files, more []string, tell func(compatLine) error) {
-	folders, err := compatFolders(root, more)
+func readCompat(root Files, p Program, tell func(compatLine) error) {
+	conf := loaderFolders(root)
+	more := CompatFolders(p.Env)
+	folders, err := compatFolders(root, more, conf)
 	if err != nil && tell(compatLine{Folder: "/usr/local", Error: err.Error()}) != nil {
 		return
 	}
@@ -90,11 +98,11 @@ func readCompat(root Files, more []string, tell func(compatLine) error) {
 			return
 		}
 	}
-	_ = tell(compatLine{Done: true, Libraries: ownLibcuda(root)})
+	_ = tell(compatLine{Done: true, Libraries: ownLibcuda(root), Loader: readLoader(root, p, conf)})
 }
 
 // compatFolders lists the folders to look into; with an error those below /usr/local are not complete.
-func compatFolders(root Files, more []string) ([]string, error) {
+func compatFolders(root Files, more []string, conf loaderConf) ([]string, error) {
 	names, err := root.ReadDir("/usr/local", maxLocal)
 	if absent(err) {
 		err = notMounted(root)
@@ -106,13 +114,15 @@ func compatFolders(root Files, more []string) ([]string, error) {
 			folders = append(folders, withLibraries("/usr/local/"+name+"/compat")...)
 		}
 	}
-	named, unread := loaderFolders(root)
-	for _, folder := range slices.Concat(more, named) {
+	for _, entry := range conf.entries {
+		more = append(more, entry.folder)
+	}
+	for _, folder := range more {
 		if !isSystemFolder(folder) {
 			folders = append(folders, withLibraries(folder)...)
 		}
 	}
-	return folders, errors.Join(err, unread)
+	return folders, errors.Join(err, conf.err)
 }
 
 // notMounted is an error for an empty root folder: no container runs from one, so that it shows nothing of the image.
@@ -168,6 +178,7 @@ func libcudas(root Files, folder string, names []string) []CompatLibrary {
 			continue // a dangling link gives the container nothing
 		}
 		if strings.Contains(library.Version, ".") {
+			library.Note = noteOf(root, library.Path)
 			versioned = append(versioned, library)
 		} else if links == nil {
 			library.Version = ""
@@ -200,8 +211,12 @@ func (f *compatFold) add(line compatLine) {
 	if line.Error != "" {
 		f.fail(line.Error)
 	}
+	if line.Loader != nil {
+		f.compat.Loader = line.Loader
+	}
 	for _, library := range line.Libraries {
-		if len(f.compat.Libraries) < maxCompatFound && !slices.Contains(f.compat.Libraries, library) {
+		known := func(l CompatLibrary) bool { return l.Path == library.Path }
+		if len(f.compat.Libraries) < maxCompatFound && !slices.ContainsFunc(f.compat.Libraries, known) {
 			f.compat.Libraries = append(f.compat.Libraries, library)
 		}
 	}

@@ -1,7 +1,9 @@
 package image
 
 import (
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -15,29 +17,41 @@ const (
 // systemFolders are where a distribution's loader looks, in Debian's and in Red Hat's layout.
 var systemFolders = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"}
 
-// loaderFolders are the folders that an image names in /etc/ld.so.conf.d: some put their compatibility libraries
-// there. What cannot be read is an error beside what was.
-func loaderFolders(root Files) (folders []string, err error) {
+// loaderConf is the loader's configuration of an image: the folders that it names in /etc/ld.so.conf.d, in the order in
+// which ldconfig(8) takes the files. Some images put their compatibility libraries there.
+type loaderConf struct {
+	entries []confEntry
+	err     error // beside what was read
+}
+
+type confEntry struct{ file, folder string }
+
+func loaderFolders(root Files) (conf loaderConf) {
 	const dir = "/etc/ld.so.conf.d"
 	names, err := root.ReadDir(dir, maxLoaderFiles)
-	if absent(err) {
-		err = nil
+	if !absent(err) {
+		conf.err = err
 	}
+	slices.Sort(names)
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".conf") {
 			continue
 		}
-		text, unread := root.ReadFile(dir+"/"+name, maxLoaderFile)
-		if unread != nil && !absent(unread) {
-			err = unread
+		text, err := root.ReadFile(dir+"/"+name, maxLoaderFile)
+		if err != nil && !absent(err) {
+			conf.err = err
 		}
 		for line := range strings.Lines(string(text)) {
-			if line = strings.TrimSpace(line); path.IsAbs(line) && len(folders) < maxLoaderFolders {
-				folders = append(folders, path.Clean(line))
+			switch line = strings.TrimSpace(line); {
+			case !path.IsAbs(line):
+			case len(conf.entries) == maxLoaderFolders:
+				conf.err = fmt.Errorf("%s names more than %d folders", dir, maxLoaderFolders)
+			default:
+				conf.entries = append(conf.entries, confEntry{dir + "/" + name, path.Clean(line)})
 			}
 		}
 	}
-	return folders, err
+	return conf
 }
 
 // isSystemFolder tells a folder that may hold thousands of libraries, and that is asked only for libcuda.so.1.

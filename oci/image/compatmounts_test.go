@@ -25,3 +25,34 @@ func TestCompatBehindMounts(t *testing.T) {
 		t.Errorf("the first reason was lost: %+v", got)
 	}
 }
+
+// The distribution's folder in LD_LIBRARY_PATH is where the driver's libraries are mounted: that hides nothing.
+func TestCompatBehindTheDriversOwnMounts(t *testing.T) {
+	mounts := []specs.Mount{{Destination: "/usr/lib/x86_64-linux-gnu/libcuda.so.535.183.06"}}
+	if got := (image.Compat{Read: true}).Behind(mounts, []string{"LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu"}); !got.Read {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A mount over the loader's configuration changes its order; /dev/null over a file takes the file away.
+func TestLoaderBehindMounts(t *testing.T) {
+	const file = "/etc/ld.so.conf.d/00-cuda-compat.conf"
+	for _, tt := range []struct {
+		target, source string
+		entries        int
+		sure           bool
+	}{
+		{"/etc/hosts", "/x", 2, true},
+		{file, "/dev/null", 1, true},
+		{file, "/home/me/my.conf", 1, false},
+		{"/etc/ld.so.conf.d", "/x", 2, false},
+		{"/etc/ld.so.cache", "/x", 2, false},
+		{"/etc", "/x", 2, false},
+	} {
+		read := &image.Loader{Conf: []image.Candidate{{File: file}, {File: "/etc/ld.so.conf.d/libc.conf"}}}
+		got := image.Compat{Read: true, Loader: read}.Behind([]specs.Mount{{Destination: tt.target, Source: tt.source}}, nil).Loader
+		if len(got.Conf) != tt.entries || (got.ConfWhy == "") != tt.sure || len(read.Conf) != 2 {
+			t.Errorf("%s on %s: %+v", tt.source, tt.target, got)
+		}
+	}
+}

@@ -18,7 +18,7 @@ type Look struct {
 // LookInto looks into files that cannot hang; those that can are for ChildMain.
 func LookInto(files Files, p Program) Look {
 	var fold compatFold
-	readCompat(files, CompatFolders(p.Env), func(line compatLine) error {
+	readCompat(files, p, func(line compatLine) error {
 		fold.add(line)
 		return nil
 	})
@@ -78,7 +78,7 @@ const MaxFile = 64 << 10
 // script names its interpreter.
 func Reads(file string) bool {
 	name := path.Base(file)
-	if file == Passwd {
+	if file == Passwd || name == "ld.so.conf" {
 		return true
 	}
 	if path.Base(path.Dir(file)) == "ld.so.conf.d" && strings.HasSuffix(name, ".conf") {

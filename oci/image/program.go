@@ -67,7 +67,8 @@ func ProgramOf(c *oci.Container) Program {
 
 // decides tells whether a variable changes what is started or loaded.
 func decides(key string) bool {
-	return slices.Contains([]string{"PATH", "HOME", "BASH_ENV", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "_CUDA_COMPAT_PATH"}, key) || strings.HasPrefix(key, "PYTHON") && len(key) < 32
+	return slices.Contains([]string{"PATH", "HOME", "BASH_ENV", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "LD_PRELOAD"}, key) ||
+		(strings.HasPrefix(key, "PYTHON") || strings.Contains(key, "CUDA_COMPAT")) && len(key) < 32
 }
 
 // maxHops bounds how many programs may start one another before the one that stays.

@@ -35,7 +35,7 @@ func (e Evidence) Framework() bool {
 // FromContainer reads the requirements that a container's environment declares, without any I/O. Compat stays
 // unread: the look into the root file system is ChildMain's.
 func FromContainer(c *oci.Container) Requirements {
-	r := Requirements{Declared: FromEnv(c.Env), Compat: Compat{Why: "the root file system was not looked into"}}
+	r := Requirements{Declared: FromEnv(c.Env), Compat: Compat{Why: NotLooked}}
 	if r.CUDAVersion != "" {
 		// A base image's variable outlives what is installed over it, so it proves nothing about what runs.
 		r.Evidence = []Evidence{{Kind: KindEnv, Version: r.CUDAVersion, Path: cudaVersionEnv}}

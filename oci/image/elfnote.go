@@ -1,0 +1,138 @@
+package image
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+)
+
+// Note is what a compatibility libcuda tells of itself, in the section .note.cuda.fwd_compatibility that NVIDIA's own
+// hook reads too (nvidia-container-toolkit, cmd/nvidia-cdi-hook/cudacompat/cuda-elf-header.go).
+type Note struct {
+	CUDA     string `json:"cuda"`               // the CUDA that it brings: 12.9
+	Branches []int  `json:"branches,omitempty"` // branches of the kernel driver that it serves; none on Jetson
+}
+
+const (
+	noteSection = ".note.cuda.fwd_compatibility"
+	noteOwner   = "NVIDIA Corporation\x00"
+
+	elfHeader   = 64       // bytes of an Elf64_Ehdr and of an Elf64_Shdr (elf(5))
+	maxSections = 512      // a libcuda has about 40
+	maxNames    = 64 << 10 // bytes of section names
+	maxNote     = 4 << 10
+	maxELF      = 1 << 40 // bytes into a file
+	maxBranches = 64
+)
+
+// errNoNote: the library carries no note; those before about 2025 do not.
+var errNoNote = errors.New("no " + noteSection)
+
+// noteOf reads a library's note where the files can be read at any place: a layer that streams by cannot, and tells none.
+func noteOf(files Files, library string) *Note {
+	opener, ok := files.(interface {
+		Open(path string) (*os.File, error)
+	})
+	if !ok {
+		return nil
+	}
+	f, err := opener.Open(library)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }()
+	note, err := readNote(f)
+	if err != nil {
+		return nil
+	}
+	return &note
+}
+
+// readNote reads the note of a 64-bit little-endian ELF file. It reads the header, the section headers, their names and
+// the note, all bounded: the file is the image's.
+func readNote(r io.ReaderAt) (Note, error) {
+	head, err := readAt(r, 0, elfHeader)
+	if err != nil {
+		return Note{}, err
+	}
+	if string(head[:6]) != "\x7fELF\x02\x01" {
+		return Note{}, errors.New("not a 64-bit little-endian ELF file")
+	}
+	le := binary.LittleEndian
+	at, size, count, names := le.Uint64(head[40:]), le.Uint16(head[58:]), le.Uint16(head[60:]), le.Uint16(head[62:])
+	if size != elfHeader || count > maxSections || names >= count {
+		return Note{}, fmt.Errorf("%d section headers of %d bytes", count, size)
+	}
+	headers, err := readAt(r, at, uint64(count)*elfHeader)
+	if err != nil {
+		return Note{}, err
+	}
+	section := func(i int) (name uint32, kind uint32, offset, length uint64) {
+		h := headers[i*elfHeader:]
+		return le.Uint32(h), le.Uint32(h[4:]), le.Uint64(h[24:]), le.Uint64(h[32:])
+	}
+	_, _, offset, length := section(int(names))
+	table, err := readAt(r, offset, min(length, maxNames))
+	if err != nil {
+		return Note{}, err
+	}
+	for i := range int(count) {
+		const shtNote = 7
+		name, kind, offset, length := section(i)
+		if kind != shtNote || uint64(name) >= uint64(len(table)) || !bytes.HasPrefix(table[name:], []byte(noteSection+"\x00")) {
+			continue
+		}
+		data, err := readAt(r, offset, min(length, maxNote))
+		if err != nil {
+			return Note{}, err
+		}
+		return parseNote(data)
+	}
+	return Note{}, errNoNote
+}
+
+// readAt reads exactly so many bytes.
+func readAt(r io.ReaderAt, at, size uint64) ([]byte, error) {
+	if at > maxELF {
+		return nil, fmt.Errorf("offset %d", at)
+	}
+	data := make([]byte, size)
+	n, err := r.ReadAt(data, int64(at))
+	if n < len(data) {
+		return nil, fmt.Errorf("read %d bytes at %d: %w", size, at, err)
+	}
+	return data, nil
+}
+
+// parseNote reads an Elf64_Nhdr, the owner, and the JSON behind it, each padded to four bytes.
+func parseNote(data []byte) (Note, error) {
+	if len(data) < 12 {
+		return Note{}, errors.New("note: too short")
+	}
+	le := binary.LittleEndian
+	owner, length, rest := uint64(le.Uint32(data)), uint64(le.Uint32(data[4:])), data[12:]
+	padded := (owner + 3) &^ 3
+	if padded > uint64(len(rest)) || string(rest[:owner]) != noteOwner {
+		return Note{}, errors.New("note: not NVIDIA's")
+	}
+	rest = rest[padded:]
+	if length > uint64(len(rest)) {
+		return Note{}, errors.New("note: cut off")
+	}
+	var said struct {
+		CUDA   string `json:"CUDA version"`
+		Driver []int  `json:"driver"`
+	}
+	if err := json.Unmarshal(bytes.TrimRight(rest[:length], "\x00"), &said); err != nil {
+		return Note{}, fmt.Errorf("note: %w", err)
+	}
+	if said.CUDA == "" || len(said.CUDA) > 16 || len(said.Driver) > maxBranches {
+		return Note{}, errors.New("note: tells no CUDA version, or too much")
+	}
+	return Note{CUDA: said.CUDA, Branches: slices.Clip(said.Driver)}, nil
+}
