@@ -25,6 +25,7 @@ func All() []Check {
 		confComputeReady,
 		gpuInjected,
 		containerDevices,
+		cudaForwardCompat,
 		cudaRequirement,
 		cudaDriverVersion,
 		gpuComputeCapability,

@@ -121,7 +121,7 @@ func TestAllIsWhole(t *testing.T) {
 		"kernel-module-flavor", "gpu-present", "gpu-reachable", "gpu-recovery-action", "gpu-compute-mode", "mig-mode",
 		"gpu-drain", "gpu-row-remapping", "gpu-retired-pages", "gpu-ecc", "gpu-inforom", "gpu-slowdown",
 		"nvidia-uvm-loaded", "conf-compute-ready", "gpu-injected",
-		"container-devices", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
+		"container-devices", "cuda-forward-compat", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
 		"fabric-manager-running", "fabric-manager-version", "nvlsm-running", "fabric-state", "imex",
 	}
 	doctors := []string{
@@ -208,11 +208,16 @@ func TestNothingKnown(t *testing.T) {
 			"cuda-driver-version": StatusSkip, "gpu-compute-capability": StatusSkip,
 			"imex": StatusSkip,
 		}},
-		"all asked": {whole.Launch, map[string]Status{"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip}},
+		"all asked": {whole.Launch, map[string]Status{
+			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "cuda-forward-compat": StatusSkip,
+		}},
 		"hook": {hooked, map[string]Status{
 			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "container-devices": StatusSkip,
+			"cuda-forward-compat": StatusSkip,
 		}},
-		"no nodes": {noNodes, map[string]Status{"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip}},
+		"no nodes": {noNodes, map[string]Status{
+			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "cuda-forward-compat": StatusSkip,
+		}},
 	} {
 		for _, mode := range []Requirement{RequirementAuto, RequirementDeclared, RequirementMinorVersion} {
 			for _, r := range Run(Facts{Launch: tt.launch, Requirement: mode}, All()) {

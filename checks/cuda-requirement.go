@@ -186,14 +186,14 @@ func (f Facts) byAnswer(need cuda.Version, what string) Result {
 		return pass("%s, and it runs %s", what, v.why).from(v.source)
 	case cannot:
 		return fail("%s", f.shortOf(what, v)).because(insufficient+"; "+v.why, 35).
-			fix(append(f.newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
+			fix(f.useThem(need)...).fix(append(f.newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
 	case undecided:
 	}
 	if v.have.IsZero() {
 		return unknown("%s: %s", what, v.why)
 	}
 	return warn("%s", f.shortOf(what, v)).because(insufficient+" unless forward compatibility helps: "+v.why, 35).
-		fix(append(f.newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
+		fix(f.useThem(need)...).fix(append(f.newerDriver(need), "use an image for CUDA "+major(v.have))...).from(v.source)
 }
 
 func major(v cuda.Version) string { return result(StatusPass, "%d", v.Major).What }

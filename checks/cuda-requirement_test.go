@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gpu-preflight/checks/host"
+	"gpu-preflight/oci"
 	"gpu-preflight/oci/image"
 	"gpu-preflight/testdata/fixture"
 )
@@ -20,14 +21,15 @@ func minorVersion(f *Facts) { f.Requirement = RequirementMinorVersion }
 func requires(expression string) change { return env("NVIDIA_REQUIRE_CUDA=" + expression) }
 
 // compat says which compatibility libraries the image carries, by the driver version of each; none: the folders
-// were read and hold none.
+// were read and hold none. The toolkit's hook is in the specification, and a Python is started.
 func compat(versions ...string) change {
 	return func(f *Facts) {
-		f.Launch.Needs.Compat = image.Compat{Read: true}
+		var libraries []image.CompatLibrary
 		for _, v := range versions {
-			f.Launch.Needs.Compat.Libraries = append(f.Launch.Needs.Compat.Libraries,
-				image.CompatLibrary{Path: "/usr/local/cuda/compat/libcuda.so." + v, Version: v})
+			libraries = append(libraries, image.CompatLibrary{Path: "/usr/local/cuda/compat/libcuda.so." + v, Version: v})
 		}
+		f.Launch.Needs.Compat = image.Compat{Read: true, Libraries: libraries, Loader: &image.Loader{Cache: true, Toolkit: libraries}}
+		f.Launch.GPUs.Forward = oci.AssumedForward(oci.RouteCDI)
 	}
 }
 
@@ -79,7 +81,11 @@ func TestCUDARequirement(t *testing.T) {
 		{"its library does not reach the need", and(tesla535, compat("570.86.15"), requires("cuda>=13.0")), "fail", "do not reach CUDA 13.0"},
 		{"its library is not in the tables", and(tesla535, compat("999.10.01"), requires("cuda>=13.0")), "warn", ""},
 		{"its library tells no version", and(tesla535, compat(""), requires("cuda>=13.0")), "warn", ""},
-		{"one of two libraries serves", and(tesla535, compat("570.86.15", "580.65.06"), requires("cuda>=13.0")), "pass", ""},
+		{"two libraries in one folder: NVIDIA's hook takes neither", and(tesla535, compat("570.86.15", "580.65.06"), requires("cuda>=13.0")), "warn", "several libraries"},
+		{"one of two libraries serves, in LD_LIBRARY_PATH", and(tesla535, compat("570.86.15", "580.65.06"), onPath("580.65.06"), requires("cuda>=13.0")), "pass", "LD_LIBRARY_PATH"},
+		{"the library lies there, and nothing puts it first", and(tesla535, compat("580.65.06"), plainCDI, requires("cuda>=13.0")), "fail", "not used at this launch|no enable-cuda-compat hook|LD_LIBRARY_PATH=/usr/local/cuda/compat"},
+		{"it lies there, and a script may put it first", and(tesla535, compat("580.65.06"), plainCDI, script, requires("cuda>=13.0")), "warn", "nothing of this launch puts"},
+		{"it lies there, NVIDIA's legacy mode is told to leave it", and(tesla535, compat("580.65.06"), legacyMode("disabled"), minorVersion, requires("cuda>=13.0")), "fail", "cuda-compat-mode"},
 		{"a host branch that the matrix does not list", and(gpus(1, t4), driver("560.35.03", "12.6"), compat("580.65.06"), requires("cuda>=13.0")), "warn", ""},
 		{"GeForce with a compatibility library", and(geforce535, compat("580.65.06"), requires("cuda>=13.0")), "fail", ""},
 		{"a class not known, with the library", and(quadro535, compat("580.65.06"), requires("cuda>=13.0")), "warn", ""},

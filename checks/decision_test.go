@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gpu-preflight/checks/cuda"
+	"gpu-preflight/oci"
 	"gpu-preflight/oci/image"
 	"gpu-preflight/testdata/fixture"
 )
@@ -76,7 +77,7 @@ func (d decision) covers(need cuda.Version, branch int, class, compat, route str
 }
 
 // TestDecisions: every CUDA from 10.2 to 13.4 on every branch from 418 to 620, for each class of GPU, with and without
-// the compatibility library of that CUDA, is answered as testdata/decision.tsv says, whether NVML tells the host's CUDA or only
+// the compatibility library of that CUDA, by each route, is answered as testdata/decision.tsv says, whether NVML tells the host's CUDA or only
 // the driver's branch does.
 func TestDecisions(t *testing.T) {
 	decisions := readDecisions(t)
@@ -86,26 +87,51 @@ func TestDecisions(t *testing.T) {
 			branchText, hostCUDA, _ := strings.Cut(h, "=")
 			branch := number(t, branchText)
 			for class, brands := range classes {
-				for compat, libraries := range map[string]image.Compat{
-					"own":  {Read: true, Libraries: []image.CompatLibrary{{Path: "/usr/local/cuda/compat/libcuda.so", Version: libraryOf(t, text)}}},
-					"none": {Read: true}, "unread": {Why: "time-out"},
-				} {
-					want := answerIn(t, decisions, need, branch, class, compat, "path")
-					for _, brand := range brands {
-						f := healthy()
-						gpus(1, board{"a GPU", brand, "8.0", "20b0"})(&f)
-						driver(branchText+".99.01", hostCUDA)(&f)
-						f.Launch.Needs.Compat = libraries
-						if got := f.answerFor(need); got.answer != want {
-							t.Errorf("CUDA %s, driver %d, %s, library %s: answer %d (%s), want %d", text, branch, brand, compat, got.answer, got.why, want)
-						}
-						f.Host.NVML.CUDA, f.Host.NVML.Init = missing[string](), missing[int]()
-						if got := f.answerFor(need); got.answer != want {
-							t.Errorf("CUDA %s, driver %d without NVML, %s, library %s: answer %d (%s), want %d", text, branch, brand, compat, got.answer, got.why, want)
+				for _, route := range routes {
+					for _, compat := range []string{"own", "none", "unread"} {
+						want := answerIn(t, decisions, need, branch, class, compat, route)
+						for _, brand := range brands {
+							f := healthy()
+							gpus(1, board{"a GPU", brand, "8.0", "20b0"})(&f)
+							driver(branchText+".99.01", hostCUDA)(&f)
+							takeRoute(&f, route, compat, libraryOf(t, text))
+							if got := f.answerFor(need); got.answer != want {
+								t.Errorf("CUDA %s, driver %d, %s, library %s, %s: answer %d (%s), want %d", text, branch, brand, compat, route, got.answer, got.why, want)
+							}
+							f.Host.NVML.CUDA, f.Host.NVML.Init = missing[string](), missing[int]()
+							if got := f.answerFor(need); got.answer != want {
+								t.Errorf("CUDA %s, driver %d without NVML, %s, library %s, %s: answer %d (%s), want %d", text, branch, brand, compat, route, got.answer, got.why, want)
+							}
 						}
 					}
 				}
 			}
+		}
+	}
+}
+
+// routes are the ways by which the image's library may come before the driver's.
+var routes = []string{"legacy", "hook", "path", "plain"}
+
+// takeRoute makes a launch of a Python whose image has a compatibility library, or none, on a route.
+func takeRoute(f *Facts, route, compat, version string) {
+	own := image.CompatLibrary{Path: "/usr/local/cuda/compat/libcuda.so." + version, Version: version}
+	loader := image.Loader{Cache: true}
+	f.Launch.Needs.Compat = image.Compat{Read: compat != "unread", Loader: &loader}
+	if compat == "own" {
+		f.Launch.Needs.Compat.Libraries, loader.Toolkit = []image.CompatLibrary{own}, []image.CompatLibrary{own}
+	}
+	f.Launch.GPUs.Forward = oci.Forward{UpdatesCache: true}
+	switch route {
+	case "legacy":
+		legacyHook(f)
+		f.Launch.GPUs.Forward = oci.Forward{Mode: "ldconfig"}
+	case "hook":
+		f.Launch.GPUs.Forward.Hook, f.Launch.GPUs.Forward.HostDriver = true, f.Host.Driver.Version.Value
+	case "path":
+		loader.Path = []image.Candidate{{Folder: "/usr/local/cuda/compat"}}
+		if compat == "own" {
+			loader.Path[0].Library = &own
 		}
 	}
 }

@@ -77,6 +77,7 @@ func healthy() Facts {
 			GPU: true, Injected: true, Route: oci.RouteCDI, All: true, Reasons: []string{"/dev/nvidiactl"},
 			Libcuda: "/usr/lib/x86_64-linux-gnu/libcuda.so." + version,
 		},
+		Needs: image.Requirements{Compat: image.Compat{Why: image.NotLooked}},
 	}
 	putGPUs(&f, 8, board{"NVIDIA H200", "NVIDIA", "9.0", "2335"})
 	for i := range 4 {

@@ -2,11 +2,14 @@ package checks
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"gpu-preflight/checks/cuda"
 	"gpu-preflight/checks/fact"
 	"gpu-preflight/checks/host"
+	"gpu-preflight/oci/image"
 )
 
 // answer is what becomes of software that was built for a CUDA version on this host.
@@ -109,30 +112,52 @@ func (f Facts) forwardTo(need cuda.Version) (answer, string) {
 	if len(compat.Libraries) == 0 {
 		return cannot, "the image carries no forward-compatibility libraries"
 	}
-	return f.forwardThrough(need, class)
+	if !slices.ContainsFunc(compat.Libraries, func(l image.CompatLibrary) bool { return mayReach(l, need) }) {
+		return cannot, "the image's forward-compatibility libraries do not reach CUDA " + need.String()
+	}
+	return f.forwardAtLaunch(need, class)
 }
 
-// forwardThrough judges by the compatibility libraries that are in the image.
-func (f Facts) forwardThrough(need cuda.Version, class cuda.Support) (answer, string) {
-	branch, hostKnown := f.branch()
-	doubt := false
+// mayReach tells whether a compatibility library may bring a CUDA version; one that does not tell what it brings may.
+func mayReach(library image.CompatLibrary, need cuda.Version) bool {
+	brings := bringsCUDA(library)
+	return brings.IsZero() || !brings.Less(need)
+}
+
+// forwardAtLaunch judges by the library that this launch will use. One that lies in the image and comes after the driver's
+// own helps nobody.
+func (f Facts) forwardAtLaunch(need cuda.Version, class cuda.Support) (answer, string) {
+	first := f.firstLibcuda()
+	_, linux := f.branch()
+	driver, _ := cuda.ParseDriver(f.driverName())
+	switch {
+	case first.why != "":
+		return undecided, "it depends on the forward-compatibility libraries of the image: " + first.why
+	case first.library == nil && first.sure:
+		return cannot, "the image's forward-compatibility libraries are not used at this launch: " + first.by
+	case first.library == nil || first.stub:
+		return undecided, "nothing of this launch puts the image's forward-compatibility libraries first: " + first.by
+	case bringsCUDA(*first.library).Less(need):
+		return undecided, "of the image's libraries " + first.library.Path + " comes first, which does not reach CUDA " + need.String()
+	case class == cuda.Supported && linux && serves(*first.library, driver):
+		return forward, "through the forward-compatibility libraries of the image (" + first.library.Path + ", by " + first.by + ")"
+	}
+	return undecided, "it depends on the forward-compatibility libraries of the image"
+}
+
+// useThem says how an image's libraries would come to be used, where one of them would serve.
+func (f Facts) useThem(need cuda.Version) []string {
+	first := f.firstLibcuda()
+	driver, _ := cuda.ParseDriver(f.driverName())
+	if first.why != "" || first.library != nil || f.forwardClass() != cuda.Supported {
+		return nil
+	}
 	for _, l := range f.Launch.Needs.Compat.Libraries {
-		d, err := cuda.ParseDriver(l.Version)
-		row, ok := cuda.MaxCUDA(d.Branch())
-		switch {
-		case err != nil || !ok:
-			doubt = true
-		case row.Version.Less(need):
-		case class == cuda.Supported && hostKnown && cuda.ForwardCompat(row.Version, branch) == cuda.CompatYes:
-			return forward, "through the forward-compatibility libraries of the image (" + l.Path + ")"
-		default:
-			doubt = true
+		if mayReach(l, need) && serves(l, driver) {
+			return []string{"have its compatibility libraries used: start it with LD_LIBRARY_PATH=" + path.Dir(l.Path)}
 		}
 	}
-	if doubt {
-		return undecided, "it depends on the forward-compatibility libraries of the image"
-	}
-	return cannot, "the image's forward-compatibility libraries do not reach CUDA " + need.String()
+	return nil
 }
 
 // forwardClass says whether the GPUs asked for run compatibility libraries: unsupported only when it is known

@@ -136,3 +136,6 @@ func parseNote(data []byte) (Note, error) {
 	}
 	return Note{CUDA: said.CUDA, Branches: slices.Clip(said.Driver)}, nil
 }
+
+// Serves tells whether the library serves a branch of the kernel driver.
+func (n Note) Serves(branch int) bool { return slices.Contains(n.Branches, branch) }

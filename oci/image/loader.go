@@ -22,6 +22,8 @@ type Loader struct {
 	Toolkit []CompatLibrary `json:"toolkit,omitempty"`
 	// Tested is the library of an NGC image whose entrypoint tries it, and puts it into LD_LIBRARY_PATH only where it works.
 	Tested *CompatLibrary `json:"tested,omitempty"`
+	// Own is a libcuda that the image has where the driver's is put: which of the two counts is not known.
+	Own string `json:"own,omitempty"`
 }
 
 // Candidate is a folder that the loader looks into.
@@ -60,6 +62,9 @@ func readLoader(root Files, p Program, conf loaderConf) *Loader {
 		}
 	}
 	l.Tested = tested(root, s.env["_CUDA_COMPAT_PATH"])
+	if own := ownLibcuda(root); len(own) > 0 {
+		l.Own = own[0].Path
+	}
 	return l
 }
 
