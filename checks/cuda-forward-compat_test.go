@@ -149,14 +149,16 @@ func TestCUDAForwardCompat(t *testing.T) {
 		{"toolkit 1.17.5: the hook beside the legacy hook", and(geforce535, compat("580.65.06"), legacyHook), "fail", "804|enable-cuda-compat"},
 
 		// Images that see to it themselves.
-		{"NGC: the entrypoint tests it", and(geforce535, compat(), ngc), "pass", "only where it works"},
-		{"the image has a libcuda of its own", and(compat(), loaded(func(l *image.Loader) { l.Own = "/usr/lib/x86_64-linux-gnu/libcuda.so.1" })), "unknown", "of its own"},
+		{"NGC: the entrypoint tests it", and(geforce535, compat("590.48.01"), ngc), "pass", "only where it works"},
+		{"the image has a libcuda of its own", and(compat("550.54.15"), loaded(func(l *image.Loader) { l.Own = "/usr/lib/x86_64-linux-gnu/libcuda.so.1" })), "unknown", "of its own"},
 		{"an observer", and(geforce580, conf575, plainCDI, observer), "warn", "nvidia-smi"},
 	})
 }
 
 func ngc(f *Facts) {
-	loaded(func(l *image.Loader) { l.Tested = libraryAt("/usr/local/cuda/compat/lib.real", "590.48.01") })(f)
+	loaded(func(l *image.Loader) {
+		l.Toolkit, l.Tested = nil, libraryAt("/usr/local/cuda/compat/lib.real", "590.48.01")
+	})(f)
 }
 
 var stubs = loaded(func(l *image.Loader) {

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"gpu-preflight/checks/cuda"
@@ -31,6 +32,8 @@ func (f Facts) firstLibcuda() firstLibcuda {
 		return firstLibcuda{why: firstKnown(compat.Why, "the image was not read")}
 	case l == nil:
 		return firstLibcuda{why: "the order of the loader is not known"}
+	case len(compat.Libraries) == 0 && !slices.ContainsFunc(l.Path, func(c image.Candidate) bool { return c.Library != nil }):
+		return firstLibcuda{by: "the image has none", sure: l.Steered == ""}
 	}
 	first, found := f.onPath(l)
 	if !found {

@@ -83,6 +83,15 @@ func OlderMajor(driver string) bool {
 	return err == nil && ok && row.Version.Major < cuda.NewestCUDA().Major
 }
 
+// NewerThan tells whether a driver is known to be of a newer branch than the one that came with a CUDA version, whose
+// compatibility library is then older than the driver.
+func NewerThan(driver, cudaVersion string) bool {
+	d, err := cuda.ParseDriver(driver)
+	v, wrong := cuda.ParseVersion(cudaVersion)
+	branch, ok := cuda.BranchFor(v)
+	return err == nil && wrong == nil && ok && branch < d.Branch()
+}
+
 // branch is the driver branch of a Linux host.
 func (f Facts) branch() (int, bool) {
 	if !f.linux() {

@@ -198,7 +198,7 @@ func (o Options) judge(ctx context.Context, launch checks.Launch, p Policy) (hos
 	}
 	limited, cancel := context.WithDeadline(ctx, o.Began.Add(time.Duration(p.Timeout)))
 	defer cancel()
-	looks, seen := mayProve(world.Options.Root, p), make(chan image.Look, 1)
+	looks, seen := mayProve(world.Options.Root, launch, p), make(chan image.Look, 1)
 	if looks {
 		go o.look(limited, launch.Container, seen)
 	}
@@ -248,10 +248,17 @@ func (o Options) wait(ctx context.Context, world World, facts host.Facts, first 
 	return facts, v, waited
 }
 
-// mayProve tells whether the image's files can prove a need that this host cannot serve: its driver brings no CUDA of the
-// newest major version. With one that does they could only tell of limits, and the launch is spared the look.
-func mayProve(root string, p Policy) bool {
-	return p.Evidence != EvidenceOff && checks.OlderMajor(host.LoadedDriver(root))
+// mayProve tells whether the image's files can prove that this host cannot serve it. They may tell of a need where the
+// driver brings no CUDA of the newest major version; with one that does they could only tell of limits. They may hold a
+// libcuda that comes before the driver's: the environment names its folder, or a base image of CUDA brings one that is
+// older than the driver, and the loader's cache is written anew. Other launches are spared the look.
+func mayProve(root string, launch checks.Launch, p Policy) bool {
+	if p.Evidence == EvidenceOff {
+		return false
+	}
+	driver := host.LoadedDriver(root)
+	return checks.OlderMajor(driver) || image.NamesLibcuda(launch.Container.Env) ||
+		launch.GPUs.Forward.UpdatesCache && checks.NewerThan(driver, launch.Needs.Declared.CUDAVersion)
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is

@@ -91,7 +91,7 @@ func (p Policy) apply(r checks.Result, launch checks.Launch) checks.Result {
 
 // applyToNeed is the word on a need of the image that this host cannot serve.
 func (p Policy) applyToNeed(r checks.Result, launch checks.Launch) checks.Result {
-	if r.Proven && p.Evidence == EvidenceWarn {
+	if r.Proven && p.Evidence != EvidenceCertain {
 		r.Status = checks.StatusWarn
 		return r
 	}

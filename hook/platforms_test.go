@@ -32,6 +32,7 @@ var always = []string{
 	"gpu-recovery-action", "gpu-row-remapping", "gpu-retired-pages", "gpu-ecc", "conf-compute-ready", "imex",
 	"libcuda-injected", // the sources of mounts are looked for by the shim
 	"cuda-requirement", "gpu-compute-capability",
+	"cuda-forward-compat", // the image is looked into where it may matter
 }
 
 func (p platform) judge(t *testing.T) Verdict {

@@ -100,7 +100,11 @@ func (from contents) look(c *cli.Context, p hook.Policy, launch *checks.Launch) 
 	case from.rootfs != "":
 		ctx, cancel := context.WithTimeout(c.Context, time.Duration(p.Timeout))
 		defer cancel()
-		launch.Needs = launch.Needs.With(hook.LookIntoRootfs(ctx, from.rootfs, program, runDir))
+		look := hook.LookIntoRootfs(ctx, from.rootfs, program, runDir)
+		if launch.Container != nil {
+			look.Compat = look.Compat.Behind(launch.Container.Mounts, launch.Container.Env)
+		}
+		launch.Needs = launch.Needs.With(look)
 	}
 	return nil
 }

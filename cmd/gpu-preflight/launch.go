@@ -43,6 +43,7 @@ func readLaunch(c *cli.Context, p hook.Policy) (launch checks.Launch, unjudged h
 	}
 	if c.IsSet("route") {
 		launch.GPUs.Route, launch.GPUs.NVIDIAHook = route, route == oci.RouteLegacy
+		launch.GPUs.Forward = oci.AssumedForward(route)
 	}
 	if err = askFor(c, &launch.GPUs); err != nil {
 		return launch, unjudged, err
@@ -85,7 +86,7 @@ func assumedLaunch(route oci.Route, program oci.Container) checks.Launch {
 		container.Hooks.CreateContainer = []specs.Hook{{Path: "/usr/bin/nvidia-cdi-hook"}}
 	}
 	request := oci.FindGPUs(&container, oci.Host{})
-	request.All, request.DriverRoot = true, ""
+	request.All, request.DriverRoot, request.Forward = true, "", oci.AssumedForward(route)
 	return checks.Launch{GPUs: request, Needs: image.FromContainer(&program)}
 }
 

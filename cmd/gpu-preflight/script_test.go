@@ -54,7 +54,7 @@ func TestStories(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_STORIES") != "",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"facts": factsFile, "timeline": timelineFile, "exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"facts": factsFile, "timeline": timelineFile, "exits": exits, "libcuda": libcudaFile},
 		Setup: func(env *testscript.Env) error {
 			config := filepath.Join(env.WorkDir, ".config.toml")
 			env.Setenv("STORY_CONFIG", config)
@@ -159,6 +159,17 @@ func put(at map[string]any, key, value string) error {
 		at[key] = map[string]any{"value": decoded, "source": "story"}
 	}
 	return nil
+}
+
+// libcudaFile is the command "libcuda FILE [CUDA BRANCHES]": a compatibility library that tells these of itself.
+func libcudaFile(ts *testscript.TestScript, _ bool, args []string) {
+	owner, note := "", ""
+	if len(args) == 3 {
+		owner, note = "NVIDIA Corporation", fixture.CompatNote(args[1], args[2])
+	} else if len(args) != 1 {
+		ts.Fatalf("usage: libcuda FILE [CUDA BRANCHES]")
+	}
+	ts.Check(fixture.Libcuda(context.Background(), ts.MkAbs(args[0]), owner, note))
 }
 
 // timelineFile is the command "timeline FILE AFTER FACTS [AFTER FACTS ...]".

@@ -62,6 +62,17 @@ func CompatFolders(env []string) []string {
 	return folders
 }
 
+// NamesLibcuda tells whether LD_LIBRARY_PATH names a folder with a libcuda of the image, by its usual name.
+func NamesLibcuda(env []string) bool {
+	for _, entry := range env {
+		key, value, _ := strings.Cut(entry, "=")
+		if key == "LD_LIBRARY_PATH" && (strings.Contains(value, "/compat") || strings.Contains(value, "/stubs")) {
+			return true
+		}
+	}
+	return false
+}
+
 // compatLine is what the child prints for one folder, and at the end.
 type compatLine struct {
 	Folder    string          `json:"folder,omitempty"`

@@ -20,7 +20,7 @@ type Note struct {
 
 const (
 	noteSection = ".note.cuda.fwd_compatibility"
-	noteOwner   = "NVIDIA Corporation\x00"
+	noteOwner   = "NVIDIA Corporation"
 
 	elfHeader   = 64       // bytes of an Elf64_Ehdr and of an Elf64_Shdr (elf(5))
 	maxSections = 512      // a libcuda has about 40
@@ -109,18 +109,18 @@ func readAt(r io.ReaderAt, at, size uint64) ([]byte, error) {
 	return data, nil
 }
 
-// parseNote reads an Elf64_Nhdr, the owner, and the JSON behind it, each padded to four bytes.
+// parseNote reads an Elf64_Nhdr, the owner, and the JSON behind it. The owner is padded with zeros, to as many bytes as the
+// section is aligned to.
 func parseNote(data []byte) (Note, error) {
 	if len(data) < 12 {
 		return Note{}, errors.New("note: too short")
 	}
 	le := binary.LittleEndian
 	owner, length, rest := uint64(le.Uint32(data)), uint64(le.Uint32(data[4:])), data[12:]
-	padded := (owner + 3) &^ 3
-	if padded > uint64(len(rest)) || string(rest[:owner]) != noteOwner {
+	if owner > uint64(len(rest)) || string(bytes.TrimRight(rest[:owner], "\x00")) != noteOwner {
 		return Note{}, errors.New("note: not NVIDIA's")
 	}
-	rest = rest[padded:]
+	rest = bytes.TrimLeft(rest[owner:], "\x00")
 	if length > uint64(len(rest)) {
 		return Note{}, errors.New("note: cut off")
 	}
