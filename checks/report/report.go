@@ -51,6 +51,16 @@ type Container struct {
 	Evidence     []Evidence `json:"evidence,omitempty"`     // signs of the CUDA that its software was built for
 	Unread       []string   `json:"unread,omitempty"`       // what was looked for in the image and could not be read
 	Disagreement string     `json:"disagreement,omitempty"` // declaration and certain evidence differ, in words
+
+	Compat []CompatLibrary `json:"compat_libraries,omitempty"` // libcudas that lie in the image
+}
+
+// CompatLibrary is a libcuda in an image. CUDA and Branches are its own word, in its ELF note.
+type CompatLibrary struct {
+	Path     string `json:"path"`
+	Version  string `json:"version,omitempty"`  // of the driver it came with
+	CUDA     string `json:"cuda,omitempty"`     // the CUDA that it brings
+	Branches []int  `json:"branches,omitempty"` // of the kernel driver, which it serves
 }
 
 // Evidence is one sign of the CUDA that an image's software was built for.
@@ -65,7 +75,7 @@ type Evidence struct {
 // IsZero tells whether no container was judged.
 func (c Container) IsZero() bool {
 	return c.ID == "" && c.Image == "" && c.Route == "" && c.CUDAVersion == "" && !c.Disabled && c.Disagreement == "" &&
-		len(c.GPUs)+len(c.Requirements)+len(c.Evidence)+len(c.Unread) == 0
+		len(c.GPUs)+len(c.Requirements)+len(c.Evidence)+len(c.Unread)+len(c.Compat) == 0
 }
 
 // JSON writes the report as one indented object.

@@ -82,6 +82,13 @@ func (j judged) container() report.Container {
 	for _, e := range needs.Evidence {
 		c.Evidence = append(c.Evidence, report.Evidence(e))
 	}
+	for _, l := range needs.Compat.Libraries {
+		shown := report.CompatLibrary{Path: l.Path, Version: l.Version}
+		if l.Note != nil {
+			shown.CUDA, shown.Branches = l.Note.CUDA, l.Note.Branches
+		}
+		c.Compat = append(c.Compat, shown)
+	}
 	if request.GPU {
 		c.Route, c.GPUs = string(request.Route), hook.RequestNames(request)
 	}
