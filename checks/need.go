@@ -45,6 +45,9 @@ func (f Facts) answerFor(need cuda.Version) verdict {
 		v.answer = native
 	case have.Value.Major == need.Major && minor:
 		v.answer = limited
+		if lifted, why := f.forwardTo(need); lifted == forward {
+			v.answer, v.why = forward, why
+		}
 	default:
 		v.answer, v.why = f.forwardTo(need)
 	}
