@@ -40,11 +40,11 @@ func inConf(file, version string) change {
 	})
 }
 
-// note gives the library in the compat folder its ELF note.
-func note(cuda string, branches ...int) change {
+// note gives the library in the compat folder its ELF note, which lists branches of the kernel driver.
+func note(branches ...int) change {
 	return loaded(func(l *image.Loader) {
 		l.Toolkit = []image.CompatLibrary{l.Toolkit[0]}
-		l.Toolkit[0].Note = &image.Note{CUDA: cuda, Branches: branches}
+		l.Toolkit[0].Note = &image.Note{CUDA: "12.9", Branches: branches}
 	})
 }
 
@@ -91,11 +91,11 @@ func TestCUDAForwardCompat(t *testing.T) {
 		{"the hook has another folder", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward.Folder = "/opt" }), "unknown", "toolkit's version"},
 		{"the hook goes by CUDA", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward.HostCUDA = "12.2" }), "unknown", ""},
 		{"nothing writes the cache", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward.UpdatesCache = false }), "unknown", ""},
-		{"the note lists the branch, the table does not", and(gpus(1, t4), driver("550.163.01", "12.4"), compat("575.57.08"), note("12.9", 535, 550, 560, 565, 570, 575)), "pass", "forward compatibility"},
+		{"the note lists the branch, the table does not", and(gpus(1, t4), driver("550.163.01", "12.4"), compat("575.57.08"), note(535, 550, 560, 565, 570, 575)), "pass", "forward compatibility"},
 		{"neither lists the branch", and(gpus(1, t4), driver("545.23.08", "12.3"), compat("580.65.06")), "warn", "not known to serve"},
-		{"the note does not list the branch", and(gpus(1, t4), driver("545.23.08", "12.3"), compat("575.57.08"), note("12.9", 535, 550)), "unknown", "toolkit's version"},
-		{"a newer library of the same branch", and(gpus(1, t4), driver("575.10.10", "12.9"), compat("575.57.08"), note("12.9", 575)), "unknown", ""},
-		{"the same version", and(gpus(1, t4), driver("575.57.08", "12.9"), compat("575.57.08"), note("12.9", 575)), "pass", "the driver's own"},
+		{"the note does not list the branch", and(gpus(1, t4), driver("545.23.08", "12.3"), compat("575.57.08"), note(535, 550)), "unknown", "toolkit's version"},
+		{"a newer library of the same branch", and(gpus(1, t4), driver("575.10.10", "12.9"), compat("575.57.08"), note(575)), "unknown", ""},
+		{"the same version", and(gpus(1, t4), driver("575.57.08", "12.9"), compat("575.57.08"), note(575)), "pass", "the driver's own"},
 		{"above NVIDIA's runtime", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward = oci.Forward{Open: true} }), "unknown", "still to come"},
 
 		// Plain CDI.

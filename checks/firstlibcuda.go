@@ -172,13 +172,8 @@ func (f Facts) hookTakes(library image.CompatLibrary) (takes, sure bool) {
 	if forward.HostDriver == "" && forward.HostCUDA == "" {
 		return false, true
 	}
-	version := forward.HostDriver
-	if version == oci.LoadedDriver {
-		version = f.driverName()
-	}
-	driver, err := cuda.ParseDriver(version)
-	of, wrong := cuda.ParseDriver(library.Version)
-	if err != nil || wrong != nil || forward.HostCUDA != "" || forward.Folder != "" {
+	driver, of, known := f.hookCompares(library)
+	if !known || forward.HostCUDA != "" || forward.Folder != "" {
 		return false, false
 	}
 	listed := library.Note == nil || library.Note.Serves(driver.Branch())
@@ -189,6 +184,17 @@ func (f Facts) hookTakes(library image.CompatLibrary) (takes, sure bool) {
 		return false, true
 	}
 	return false, !listed
+}
+
+// hookCompares are the two versions that the hook compares.
+func (f Facts) hookCompares(library image.CompatLibrary) (driver, of cuda.Driver, known bool) {
+	version := f.Launch.GPUs.Forward.HostDriver
+	if version == oci.LoadedDriver {
+		version = f.driverName()
+	}
+	driver, err := cuda.ParseDriver(version)
+	of, wrong := cuda.ParseDriver(library.Version)
+	return driver, of, err == nil && wrong == nil
 }
 
 // byConf goes through /etc/ld.so.conf.d as update-ldcache does: it adds the driver's folder in 00-nvcr-*.conf, or in

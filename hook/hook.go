@@ -258,7 +258,7 @@ func mayProve(root string, launch checks.Launch, p Policy) bool {
 	}
 	driver := host.LoadedDriver(root)
 	return checks.OlderMajor(driver) || image.NamesLibcuda(launch.Container.Env) ||
-		launch.GPUs.Forward.UpdatesCache && checks.NewerThan(driver, launch.Needs.Declared.CUDAVersion)
+		launch.GPUs.Forward.UpdatesCache && checks.NewerThan(driver, launch.Needs.CUDAVersion)
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is

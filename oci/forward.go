@@ -54,6 +54,14 @@ func findForward(hooks []specs.Hook) Forward {
 	return f
 }
 
+// in adds what the toolkit's configuration says on a route.
+func (f Forward) in(route Route, t Toolkit) Forward {
+	if route == RouteLegacy {
+		f.Mode = t.CudaCompatMode
+	}
+	return f
+}
+
 // option is the value of --name=value or --name value.
 func option(args []string, name string) string {
 	for i, arg := range args {

@@ -137,10 +137,8 @@ func (f *finder) byToolkit() bool {
 	f.request.All, f.request.Devices = all, devices
 	f.request.DisableRequire = t.DisableRequire
 	f.request.DriverRoot = t.driverRoot(route)
+	f.request.Forward = f.request.Forward.in(route, t)
 	f.request.Forward.Open = f.host.AboveNVIDIARuntime
-	if route == RouteLegacy {
-		f.request.Forward.Mode = t.CudaCompatMode
-	}
 	return true
 }
 

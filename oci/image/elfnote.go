@@ -56,44 +56,52 @@ func noteOf(files Files, library string) *Note {
 // readNote reads the note of a 64-bit little-endian ELF file. It reads the header, the section headers, their names and
 // the note, all bounded: the file is the image's.
 func readNote(r io.ReaderAt) (Note, error) {
-	head, err := readAt(r, 0, elfHeader)
+	sections, names, err := readSections(r)
 	if err != nil {
 		return Note{}, err
 	}
-	if string(head[:6]) != "\x7fELF\x02\x01" {
-		return Note{}, errors.New("not a 64-bit little-endian ELF file")
-	}
-	le := binary.LittleEndian
-	at, size, count, names := le.Uint64(head[40:]), le.Uint16(head[58:]), le.Uint16(head[60:]), le.Uint16(head[62:])
-	if size != elfHeader || count > maxSections || names >= count {
-		return Note{}, fmt.Errorf("%d section headers of %d bytes", count, size)
-	}
-	headers, err := readAt(r, at, uint64(count)*elfHeader)
-	if err != nil {
-		return Note{}, err
-	}
-	section := func(i int) (name uint32, kind uint32, offset, length uint64) {
-		h := headers[i*elfHeader:]
-		return le.Uint32(h), le.Uint32(h[4:]), le.Uint64(h[24:]), le.Uint64(h[32:])
-	}
-	_, _, offset, length := section(int(names))
-	table, err := readAt(r, offset, min(length, maxNames))
-	if err != nil {
-		return Note{}, err
-	}
-	for i := range int(count) {
+	for _, s := range sections {
 		const shtNote = 7
-		name, kind, offset, length := section(i)
-		if kind != shtNote || uint64(name) >= uint64(len(table)) || !bytes.HasPrefix(table[name:], []byte(noteSection+"\x00")) {
+		if s.kind != shtNote || uint64(s.name) >= uint64(len(names)) || !bytes.HasPrefix(names[s.name:], []byte(noteSection+"\x00")) {
 			continue
 		}
-		data, err := readAt(r, offset, min(length, maxNote))
+		data, err := readAt(r, s.offset, min(s.size, maxNote))
 		if err != nil {
 			return Note{}, err
 		}
 		return parseNote(data)
 	}
 	return Note{}, errNoNote
+}
+
+// section is what is used of an Elf64_Shdr; name is the place of its name among the names.
+type section struct {
+	name, kind   uint32
+	offset, size uint64
+}
+
+func readSections(r io.ReaderAt) (sections []section, names []byte, err error) {
+	head, err := readAt(r, 0, elfHeader)
+	if err != nil {
+		return nil, nil, err
+	}
+	if string(head[:6]) != "\x7fELF\x02\x01" {
+		return nil, nil, errors.New("not a 64-bit little-endian ELF file")
+	}
+	le := binary.LittleEndian
+	at, size, count, ofNames := le.Uint64(head[40:]), le.Uint16(head[58:]), le.Uint16(head[60:]), le.Uint16(head[62:])
+	if size != elfHeader || count > maxSections || ofNames >= count {
+		return nil, nil, fmt.Errorf("%d section headers of %d bytes", count, size)
+	}
+	headers, err := readAt(r, at, uint64(count)*elfHeader)
+	if err != nil {
+		return nil, nil, err
+	}
+	for h := range slices.Chunk(headers, elfHeader) {
+		sections = append(sections, section{le.Uint32(h), le.Uint32(h[4:]), le.Uint64(h[24:]), le.Uint64(h[32:])})
+	}
+	names, err = readAt(r, sections[ofNames].offset, min(sections[ofNames].size, maxNames))
+	return sections, names, err
 }
 
 // readAt reads exactly so many bytes.

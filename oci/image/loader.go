@@ -108,14 +108,14 @@ func onPath(root Files, folder string) Candidate {
 	case !info.Mode().IsRegular() || info.Size() == 0:
 		return c
 	}
-	real, err := root.Real(file)
+	resolved, err := root.Real(file)
 	if err != nil {
 		c.Unread = "not readable"
 		return c
 	}
-	version := strings.TrimPrefix(path.Base(real), "libcuda.so.")
-	c.Library = &CompatLibrary{Path: real, Version: version, Note: noteOf(root, real)}
-	c.Stub = path.Base(path.Dir(real)) == "stubs"
+	version := strings.TrimPrefix(path.Base(resolved), "libcuda.so.")
+	c.Library = &CompatLibrary{Path: resolved, Version: version, Note: noteOf(root, resolved)}
+	c.Stub = path.Base(path.Dir(resolved)) == "stubs"
 	return c
 }
 
