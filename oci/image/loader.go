@@ -57,9 +57,14 @@ func readLoader(root Files, p Program, conf loaderConf) *Loader {
 	}
 	names, _ := root.ReadDir(toolkitFolder, maxFolder)
 	for _, library := range libcudas(root, toolkitFolder, names) {
-		if strings.Contains(library.Version, ".") {
-			l.Toolkit = append(l.Toolkit, library)
+		if !strings.Contains(library.Version, ".") {
+			continue
 		}
+		// NVIDIA's hook takes no link, and libnvidia-container the file that it leads to.
+		if resolved, err := root.Real(library.Path); err != nil || path.Base(resolved) != path.Base(library.Path) {
+			library.Version = ""
+		}
+		l.Toolkit = append(l.Toolkit, library)
 	}
 	l.Tested = tested(root, s.env["_CUDA_COMPAT_PATH"])
 	if own := ownLibcuda(root); len(own) > 0 {

@@ -83,6 +83,16 @@ func TestReadLoader(t *testing.T) {
 			}
 		}},
 		{
+			about: "a link in its folder: which of NVIDIA's programs takes it differs",
+			files: []string{"opt/libcuda.so.575.57.08.real", "usr/local/cuda/compat/libcuda.so.575.57.08 -> /opt/libcuda.so.575.57.08.real"},
+			check: func(t *testing.T, l *Loader) {
+				t.Helper()
+				if len(l.Toolkit) != 1 || l.Toolkit[0].Version != "" {
+					t.Errorf("%+v", l.Toolkit)
+				}
+			},
+		},
+		{
 			about: "NGC: the entrypoint makes lib where lib.real works", path: "/usr/local/cuda/compat/lib:/usr/local/nvidia/lib",
 			files: []string{"usr/local/cuda/compat/lib.real/libcuda.so.590.48.01"}, order: "/usr/local/cuda/compat/lib; /usr/local/nvidia/lib",
 			change: func(p *Program) { p.Env = append(p.Env, "_CUDA_COMPAT_PATH=/usr/local/cuda/compat") },
