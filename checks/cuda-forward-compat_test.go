@@ -51,6 +51,11 @@ func note(branches ...int) change {
 // plainCDI is a specification of before toolkit 1.17.5.
 func plainCDI(f *Facts) { f.Launch.GPUs.Forward = oci.Forward{UpdatesCache: true} }
 
+// above is a launch whose next runtime is nvidia-container-runtime.
+func above(f *Facts) {
+	f.Launch.GPUs.Route, f.Launch.GPUs.Forward = oci.RouteJITCDI, oci.Forward{Open: true}
+}
+
 func legacyMode(mode string) change {
 	return func(f *Facts) {
 		legacyHook(f)
@@ -97,6 +102,8 @@ func TestCUDAForwardCompat(t *testing.T) {
 		{"a newer library of the same branch", and(gpus(1, t4), driver("575.10.10", "12.9"), compat("575.57.08"), note(575)), "unknown", ""},
 		{"the same version", and(gpus(1, t4), driver("575.57.08", "12.9"), compat("575.57.08"), note(575)), "pass", "the driver's own"},
 		{"above NVIDIA's runtime", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward = oci.Forward{Open: true} }), "unknown", "still to come"},
+		{"above NVIDIA's runtime, which makes the specification itself", and(tesla535, compat("580.65.06"), above), "pass", "forward compatibility"},
+		{"above NVIDIA's runtime, which makes the specification itself, on a GeForce", and(geforce535, compat("580.65.06"), above), "warn", "804"},
 
 		// Plain CDI.
 		{"it lies there", and(geforce535, compat("580.65.06"), plainCDI), "pass", "no enable-cuda-compat hook"},
@@ -170,5 +177,26 @@ var stubs = loaded(func(l *image.Loader) {
 func driverIn(folder string) change {
 	return func(f *Facts) {
 		f.Launch.Container.Mounts = []specs.Mount{{Source: f.Launch.GPUs.Libcuda, Destination: folder + "/libcuda.so." + f.Host.Driver.Version.Value}}
+	}
+}
+
+// A CUDA base image brings a compatibility library of its own version: older than the driver, it could only harm.
+func TestNewerThan(t *testing.T) {
+	for _, tt := range []struct {
+		driver, version string
+		want            bool
+	}{
+		{"580.95.05", "12.9.1", true},
+		{"580.95.05", "13.0.0.044", false},
+		{"580.95.05", "13.1", false},
+		{"575.57.08", "12.9.1", false},
+		{"580.95.05", "", false},
+		{"", "12.9.1", false},
+		{"580.95.05", "latest", false},
+		{"999.10", "99.0", false},
+	} {
+		if got := NewerThan(tt.driver, tt.version); got != tt.want {
+			t.Errorf("%s, CUDA %s: %v", tt.driver, tt.version, got)
+		}
 	}
 }

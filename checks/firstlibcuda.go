@@ -35,6 +35,10 @@ func (f Facts) firstLibcuda() firstLibcuda {
 	case len(compat.Libraries) == 0 && !slices.ContainsFunc(l.Path, func(c image.Candidate) bool { return c.Library != nil }):
 		return firstLibcuda{by: "the image has none", sure: l.Steered == ""}
 	}
+	open := f.Launch.GPUs.Forward.Open
+	if open && f.Launch.GPUs.Route == oci.RouteJITCDI { // nvidia-container-runtime makes the specification of today
+		f.Launch.GPUs.Forward = oci.AssumedForward(oci.RouteJITCDI)
+	}
 	first, found := f.onPath(l)
 	if !found {
 		first = f.inCache(l)
@@ -42,7 +46,7 @@ func (f Facts) firstLibcuda() firstLibcuda {
 	if first.library == nil && first.why == "" && l.Own != "" {
 		return firstLibcuda{why: "the image has a libcuda of its own, " + l.Own}
 	}
-	first.sure = first.why == "" && l.Steered == ""
+	first.sure = first.why == "" && l.Steered == "" && !open
 	return first
 }
 

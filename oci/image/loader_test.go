@@ -155,3 +155,17 @@ func confWhy(words string) func(*testing.T, *Loader) {
 		}
 	}
 }
+
+func TestNamesLibcuda(t *testing.T) {
+	for entry, want := range map[string]bool{
+		"LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/cuda-12.9/compat": true,
+		"LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs":                       true,
+		"LD_LIBRARY_PATH=/usr/local/nvidia/lib64":                           false,
+		"LIBRARY_PATH=/usr/local/cuda/lib64/stubs":                          false,
+		"_CUDA_COMPAT_PATH=/usr/local/cuda/compat":                          false,
+	} {
+		if got := NamesLibcuda([]string{"PATH=/compat", entry}); got != want {
+			t.Errorf("%s: %v", entry, got)
+		}
+	}
+}
