@@ -117,6 +117,16 @@ var images = []struct {
 			torchFiles("usr/local/lib/python3.12/dist-packages/", "2.7.0a0+7c8ec84dab.nv25.3", "'12.8'"),
 		},
 	}, want: "env 12.8.1.012, torch 12.8!"},
+	{name: "compat-in-ld-library-path", builtImage: builtImage{
+		env: []string{defaultPath, "LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/cuda/compat"}, cmd: []string{"python3", "x.py"},
+		layers: []layerFiles{pythonBase, {
+			"usr/local/cuda": "-> cuda-13.0", "usr/local/cuda-13.0/compat/libcuda.so.580.82.07": "library", "usr/local/cuda-13.0/compat/libcuda.so.1": "-> libcuda.so.580.82.07",
+		}},
+	}, refused: true}, // 804
+	{name: "compat-behind-the-drivers-folder", builtImage: builtImage{
+		env: []string{defaultPath, "LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/usr/local/cuda/compat"}, cmd: []string{"python3", "x.py"},
+		layers: []layerFiles{pythonBase, {"usr/local/cuda/compat/libcuda.so.580.82.07": "library", "usr/local/cuda/compat/libcuda.so.1": "-> libcuda.so.580.82.07"}},
+	}},
 	{name: "ollama", builtImage: builtImage{
 		env: []string{"PATH=/usr/bin:/bin", "OLLAMA_HOST=0.0.0.0:11434", "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"}, entrypoint: []string{"/bin/ollama"}, cmd: []string{"serve"},
 		layers: []layerFiles{{"usr/bin/ollama": "*\x7fELF", "bin": "-> usr/bin"}, {
