@@ -32,7 +32,7 @@ func (f Facts) firstLibcuda() firstLibcuda {
 		return firstLibcuda{why: firstKnown(compat.Why, "the image was not read")}
 	case l == nil:
 		return firstLibcuda{why: "the order of the loader is not known"}
-	case len(compat.Libraries) == 0 && !slices.ContainsFunc(l.Path, func(c image.Candidate) bool { return c.Library != nil }):
+	case bringsNone(compat):
 		return firstLibcuda{by: "the image has none", sure: l.Steered == ""}
 	}
 	open := f.Launch.GPUs.Forward.Open
@@ -48,6 +48,11 @@ func (f Facts) firstLibcuda() firstLibcuda {
 	}
 	first.sure = first.why == "" && l.Steered == "" && !open
 	return first
+}
+
+// bringsNone tells an image without a libcuda, and without a stub in LD_LIBRARY_PATH.
+func bringsNone(compat image.Compat) bool {
+	return len(compat.Libraries) == 0 && !slices.ContainsFunc(compat.Loader.Path, func(c image.Candidate) bool { return c.Library != nil })
 }
 
 // onPath looks through LD_LIBRARY_PATH.
