@@ -75,12 +75,8 @@ func readLoader(root Files, p Program, conf loaderConf) *Loader {
 
 // steered says what may make another libcuda the first one.
 func (s *starter) steered(p Program) string {
-	interpreter, sure := s.follow(p.Args) // and takes up what env sets
-	if !sure {
+	if _, sure := s.follow(p.Args); !sure { // it takes up what env sets
 		return "what is started may set LD_LIBRARY_PATH itself"
-	}
-	if mount := hiddenBy(p.Mounts, interpreter.path); mount != "" {
-		return "a mount on " + mount + " hides what is started"
 	}
 	if strings.Contains(s.env["LD_PRELOAD"], "libcuda") {
 		return "LD_PRELOAD names a libcuda"

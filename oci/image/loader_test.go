@@ -112,7 +112,7 @@ func TestReadLoader(t *testing.T) {
 			p.Env = append(p.Env, "VLLM_ENABLE_CUDA_COMPATIBILITY=0", "NV_CUDA_COMPAT_PACKAGE=cuda-compat-12-9")
 		}},
 		{about: "preloaded", change: func(p *Program) { p.Env = append(p.Env, "LD_PRELOAD=/opt/libcuda.so.1") }, steered: "LD_PRELOAD"},
-		{about: "a mounted interpreter", change: func(p *Program) { p.Mounts = []string{"/usr/bin"} }, steered: "/usr/bin"},
+		{about: "a mounted interpreter", change: func(p *Program) { p.Mounts = []string{"/usr/bin"} }, steered: "may set LD_LIBRARY_PATH"},
 		{
 			about: "env sets the path", files: compat, change: func(p *Program) {
 				p.Args = append([]string{"env", "LD_LIBRARY_PATH=/usr/local/cuda/compat"}, p.Args...)
