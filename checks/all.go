@@ -28,6 +28,7 @@ func All() []Check {
 		cudaRequirement,
 		cudaDriverVersion,
 		gpuComputeCapability,
+		gpuCodeAvailable,
 		fabricManagerRunning,
 		fabricManagerVersion,
 		nvlsmRunning,

@@ -371,11 +371,11 @@ func TestEvidenceUncertain(t *testing.T) {
 		torchIs("app/.venv/lib/python3.12/site-packages/", "13.0"), "usr/lib/ollama/cuda_v13/libcudart.so.13.0.96",
 	)
 	want := []Evidence{
-		{"conda", "12.1", "/opt/conda/conda-meta/cuda-cudart-12.1.105-0.json", false, "/opt/conda"},
-		{"torch", "13.0", "/app/.venv/lib/python3.12/site-packages/torch/version.py", false, "/app/.venv/lib/python3.12/site-packages"},
-		{"toolkit", "12.6", "/usr/local/cuda/version.json", false, "/usr/local/cuda"},
-		{"cudart", "12.6", "/usr/local/cuda/lib64/libcudart.so.12.6.77", false, "/usr/local/cuda/lib64"},
-		{"cudart", "13.0", "/usr/lib/ollama/cuda_v13/libcudart.so.13.0.96", false, "/usr/lib/ollama/cuda_v13"},
+		{"conda", "12.1", "/opt/conda/conda-meta/cuda-cudart-12.1.105-0.json", false, "/opt/conda", ""},
+		{"torch", "13.0", "/app/.venv/lib/python3.12/site-packages/torch/version.py", false, "/app/.venv/lib/python3.12/site-packages", ""},
+		{"toolkit", "12.6", "/usr/local/cuda/version.json", false, "/usr/local/cuda", ""},
+		{"cudart", "12.6", "/usr/local/cuda/lib64/libcudart.so.12.6.77", false, "/usr/local/cuda/lib64", ""},
+		{"cudart", "13.0", "/usr/lib/ollama/cuda_v13/libcudart.so.13.0.96", false, "/usr/lib/ollama/cuda_v13", ""},
 	}
 	if got := findIn(t, top, Program{Args: []string{"/bin/serve"}}); !reflect.DeepEqual(got.Evidence, want) {
 		t.Errorf("%+v", got)
