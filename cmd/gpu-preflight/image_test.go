@@ -10,11 +10,14 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"gpu-preflight/checks"
 	"gpu-preflight/checks/report"
+	"gpu-preflight/testdata/fixture"
 )
 
 const (
@@ -28,11 +31,29 @@ func torchFiles(folder, version, cuda string) layerFiles {
 	return layerFiles{
 		folder + "torch/version.py":                             "from typing import Optional\n__version__ = '" + version + "'\ncuda: Optional[str] = " + cuda + "\nhip: Optional[str] = None\n",
 		folder + "torch-" + version + ".dist-info/METADATA":     "Name: torch\n",
+		folder + "torch/include/ATen/cuda/CUDAConfig.h":         "#pragma once\n#define NVCC_FLAGS_EXTRA \"" + nvccFlags(cuda) + "\"\n",
 		folder + "torch/lib/libtorch_cuda.so":                   strings.Repeat("\x00", 1<<20),
 		folder + "nvidia_nccl_cu12-2.27.3.dist-info/METADATA":   "Name: nvidia-nccl-cu12\n",
 		folder + "nvidia_ml_py-13.580.65.dist-info/METADATA":    "Name: nvidia-ml-py\n",
 		folder + "typing_extensions-4.14.1.dist-info/INSTALLER": "pip\n",
 	}
+}
+
+// nvccFlags are what torch's wheels for CUDA 12.6 and older, and from 12.8 on, were compiled for
+// (torch.__config__.show() of 2.4.1+cu121 and 2.7.0+cu128).
+func nvccFlags(cuda string) string {
+	archs := []string{"50", "60", "70", "75", "80", "86", "90"}
+	switch {
+	case cuda == "None":
+		return ""
+	case cuda >= "'12.8'":
+		archs = []string{"75", "80", "86", "90", "100", "120"}
+	}
+	var flags []string
+	for _, arch := range archs {
+		flags = append(flags, "-gencode;arch=compute_"+arch+",code=sm_"+arch)
+	}
+	return strings.Join(flags, ";")
 }
 
 // pythonBase is the base layer of a python image.
@@ -50,23 +71,30 @@ func with(parts ...layerFiles) layerFiles {
 	return all
 }
 
-// images are images with the layouts of real ones, and what has to be found in them: kind, version and "!" where it is
-// certain (launch-facts 18 to 25). refused: on a GeForce with driver 535, which gives CUDA 12.2.
-var images = []struct {
+// realImage is an image with the layout of real ones, and what has to be found in them: kind, version and "!" where it is
+// certain (launch-facts 18 to 25).
+type realImage struct {
 	name string
 	builtImage
 	want    string
-	refused bool
-}{
+	refused bool // on GeForce boards with the drivers 535 and 570, which give CUDA 12.2 and 12.8
+	lacks   bool // it has no code for a GeForce RTX 5090
+}
+
+var images = []realImage{
 	{name: "torch-cu118", builtImage: builtImage{
 		env: []string{defaultPath}, cmd: []string{"python3", "train.py"}, cwd: "/app",
 		layers: []layerFiles{pythonBase, torchFiles(site312, "2.4.1+cu118", "'11.8'"), {"app/train.py": "import torch\n"}},
-	}, want: "torch 11.8!"},
+	}, want: "torch 11.8!", lacks: true},
+	{name: "torch-cu121", builtImage: builtImage{
+		env: []string{defaultPath}, cmd: []string{"/usr/bin/env", "python3", "train.py"}, cwd: "/app",
+		layers: []layerFiles{pythonBase, torchFiles(site312, "2.4.1+cu121", "'12.1'"), {site312 + "nvidia_cuda_runtime_cu12-12.1.105.dist-info/METADATA": "x"}},
+	}, want: "cuda-runtime 12.1, torch 12.1!", lacks: true},
 	{name: "torch-cu126-venv", builtImage: builtImage{
 		env: []string{"PATH=/opt/venv/bin:/usr/local/bin:/usr/bin", "VIRTUAL_ENV=/opt/venv"}, entrypoint: []string{"/usr/bin/env", "python"}, cmd: []string{"-m", "app"},
 		layers: []layerFiles{pythonBase, with(layerFiles{"opt/venv/bin/python": "-> /usr/local/bin/python3.12", "opt/venv/pyvenv.cfg": "home = /usr/local/bin\ninclude-system-site-packages = false\nversion = 3.12.9\n"},
 			torchFiles("opt/venv/lib/python3.12/site-packages/", "2.7.1", "'12.6'"))},
-	}, want: "torch 12.6!"},
+	}, want: "torch 12.6!", lacks: true},
 	{name: "torch-cu128-conda", builtImage: builtImage{
 		env: []string{"PATH=/opt/conda/bin:/usr/bin"}, cmd: []string{"python", "serve.py"},
 		layers: []layerFiles{
@@ -97,14 +125,16 @@ var images = []struct {
 	{name: "tensorflow", builtImage: builtImage{
 		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
 		layers: []layerFiles{pythonBase, {site312 + "tensorflow/python/platform/build_info.py": "build_info = collections.OrderedDict([('cuda_version', '12.5.1'), ('cudnn_version', '9')])\n"}},
-	}, want: "tensorflow 12.5!"},
+	}, want: "tensorflow 12.5!", lacks: true},
 	{name: "conda-without-an-interpreter", builtImage: builtImage{
 		env: []string{"PATH=/opt/conda/bin:/usr/bin"}, cmd: []string{"/entrypoint.sh"},
-		layers: []layerFiles{{"entrypoint.sh": "*#!/bin/bash\nexec solver\n", "opt/conda/conda-meta/cuda-cudart-12.9.79-h5888daf_0.json": "{}", "opt/conda/conda-meta/cuda-version-13.0-hbda6634_3.json": "{}"}},
-	}, want: "conda 12.9"},
+		layers: []layerFiles{{"entrypoint.sh": "*#!/bin/bash\nexec solver\n", "opt/conda/conda-meta/cuda-cudart-12.9.79-h5888daf_0.json": "{}", "opt/conda/conda-meta/cuda-version-13.0-hbda6634_3.json": "{}",
+			"opt/conda/conda-meta/cuda-nvrtc-12.9.86-h5888daf_0.json": "{}", "opt/conda/conda-meta/pytorch-gpu-2.7.1-cuda129_mkl_h43a4b0b_304.json": "{}"}},
+	}, want: "conda 12.9, conda 12.9"},
 	{name: "ngc", builtImage: builtImage{
 		env: []string{
 			defaultPath, "CUDA_VERSION=12.8.1.012", "CUDA_DRIVER_VERSION=570.124.06", "NVIDIA_REQUIRE_CUDA=cuda>=9.0", "_CUDA_COMPAT_PATH=/usr/local/cuda/compat",
+			"TORCH_CUDA_ARCH_LIST=7.5 8.0 8.6 9.0 10.0 12.0+PTX",
 			"LD_LIBRARY_PATH=/usr/local/cuda/compat/lib:/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
 		},
 		entrypoint: []string{"/opt/nvidia/nvidia_entrypoint.sh"}, cmd: []string{"python3", "train.py"}, cwd: "/workspace",
@@ -120,6 +150,8 @@ var images = []struct {
 	{name: "ollama", builtImage: builtImage{
 		env: []string{"PATH=/usr/bin:/bin", "OLLAMA_HOST=0.0.0.0:11434", "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"}, entrypoint: []string{"/bin/ollama"}, cmd: []string{"serve"},
 		layers: []layerFiles{{"usr/bin/ollama": "*\x7fELF", "bin": "-> usr/bin"}, {
+			"usr/lib/ollama/libggml-base.so.0": "x", "usr/lib/ollama/cuda_v12/libggml-cuda.so": "x", "usr/lib/ollama/cuda_v12/libcublas.so.12.8.4.1": "x",
+			"usr/lib/ollama/cuda_v13/libggml-cuda.so": "x", "usr/lib/ollama/cuda_v13/libcublas.so.13.1.0.3": "x",
 			"usr/lib/ollama/cuda_v12/libcudart.so.12.8.90": "x", "usr/lib/ollama/cuda_v12/libcudart.so.12": "-> libcudart.so.12.8.90",
 			"usr/lib/ollama/cuda_v13/libcudart.so.13.0.96": "x", "usr/lib/ollama/cuda_v13/libcudart.so.13": "-> libcudart.so.13.0.96",
 		}},
@@ -151,7 +183,7 @@ var images = []struct {
 	{name: "links-that-lead-out", builtImage: builtImage{
 		env: []string{"PATH=/bin"}, cmd: []string{"python3", "x.py"},
 		layers: []layerFiles{pythonBase, {"usr/bin/python3": "-> ../../../../../../usr/local/bin/python3.12", site312 + "torch": "-> ../../../../../../../../../opt/torch"}, {"opt/torch/version.py": "cuda: Optional[str] = '12.4'\n"}},
-	}, want: "torch 12.4!"},
+	}, want: "torch 12.4!", lacks: true},
 	{name: "a-users-own-torch", builtImage: builtImage{
 		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
 		layers: []layerFiles{pythonBase, torchFiles(site312, "2.9.1+cu130", "'13.0'"), {"root/.local/lib/python3.12/site-packages/torch/version.py": "cuda = '12.1'\n"}},
@@ -206,14 +238,30 @@ func (a asked) ofImage() (results []checks.Result) {
 	return results
 }
 
-// TestImageAgreesWithBundle: an image that was unpacked by podman and one that is read from a registry, from the OCI
-// layout and the archives of skopeo get the same judgement, and the one that its contents call for.
-func TestImageAgreesWithBundle(t *testing.T) {
+// layouts are the kinds of image that have to be among images, each by the beginning of a name.
+var layouts = []string{
+	"torch-cu118", "torch-cu121", "torch-cu126", "torch-cu128", "torch-cu130", "torch-cpu", "jax", "cupy", "tensorflow", "conda", "ngc",
+	"ollama", "cudart-elf", "venv-of-the-corpus", "upper-layers", "uv-links", "links-that-lead-out",
+}
+
+// TestImageAgreesWithHook: the hook, on an image that podman unpacked, and check --image --deep, on the same image in a
+// registry, in an OCI layout and in an archive that skopeo made, come to the same verdict for the same reasons, and find
+// the same: what the image's contents call for.
+func TestImageAgreesWithHook(t *testing.T) {
 	need(t, "skopeo", "docker-registry", "podman")
+	geforce := newRealHost(t, "535.183.06", "NVIDIA GeForce RTX 4090", "cuda=12020\ngpu.0.brand=5\ngpu.0.cc=8.9\n")
+	blackwell := newRealHost(t, "570.86.10", "NVIDIA GeForce RTX 5090", "cuda=12080\ngpu.0.brand=5\ngpu.0.cc=12.0\n")
+	all := append(corpusImages(t), images...)
+	all = append(all, cudartImage(t))
+	for _, layout := range layouts {
+		if !slices.ContainsFunc(all, func(i realImage) bool { return strings.HasPrefix(i.name, layout) }) {
+			t.Errorf("no image has the layout of %s", layout)
+		}
+	}
 	registry := startRegistry(t, "")
 	store := t.TempDir()
 	podman := []string{"--root", filepath.Join(store, "root"), "--runroot", filepath.Join(store, "run"), "--storage-driver", "vfs"}
-	for _, test := range images {
+	for _, test := range all {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			built := filepath.Join(dir, "built")
@@ -228,31 +276,111 @@ func TestImageAgreesWithBundle(t *testing.T) {
 			tool(t, "skopeo", "copy", "--insecure-policy", from, places["archive"])
 			tool(t, "podman", append(podman, "load", "--quiet", "-i", filepath.Join(dir, "saved.tar"))...)
 			rootfs := tool(t, "podman", append(podman, "image", "mount", "test/"+test.name+":v1")...)
-			bundle := filepath.Join(dir, "bundle")
-			test.bundle(t, bundle, rootfs)
 
-			want := askCheck(t, "--bundle", bundle, "--assume", oldGeForce)
-			if got := want.signs(); got != test.want {
-				t.Errorf("found %q, want %q", got, test.want)
-			}
-			code := map[bool]int{true: exitRefused}[test.refused]
-			if want.code != code {
-				t.Errorf("exit code %d of the bundle, want %d: %s%v", want.code, code, want.stderr, want.ofImage())
-			}
-			for place, reference := range places {
-				got := askCheck(t, "--image", reference, "--deep", "--platform", "linux/amd64", "--assume", oldGeForce)
-				if got.code != code || got.stderr != "" {
-					t.Errorf("%s: exit code %d, want %d: %s", place, got.code, code, got.stderr)
-				}
-				if !reflect.DeepEqual(got.ofImage(), want.ofImage()) {
-					t.Errorf("%s: results\n%v\nof the bundle\n%v", place, got.ofImage(), want.ofImage())
-				}
-				if !reflect.DeepEqual(got.report.Container.Evidence, want.report.Container.Evidence) {
-					t.Errorf("%s: evidence\n%v\nof the bundle\n%v", place, got.report.Container.Evidence, want.report.Container.Evidence)
-				}
+			bundle := filepath.Join(dir, "geforce")
+			test.bundle(t, bundle, rootfs, "535.183.06")
+			agree(t, geforce, bundle, places, test.want, test.refused)
+			bundle = filepath.Join(dir, "blackwell")
+			test.bundle(t, bundle, rootfs, "570.86.10")
+			agree(t, blackwell, bundle, map[string]string{"registry": places["registry"]}, test.want, test.refused)
+			_, _, kept := blackwell.launch(t, bundle)
+			lacks := slices.ContainsFunc(kept.Results, func(r checks.Result) bool { return r.ID == "gpu-code-available" })
+			if lacks != test.lacks {
+				t.Errorf("no code for sm_120: %t, want %t: %v", lacks, test.lacks, kept.Results)
 			}
 		})
 	}
+}
+
+// agree asks the hook and check for one launch.
+func agree(t *testing.T, host realHost, bundle string, places map[string]string, found string, refused bool) {
+	t.Helper()
+	code, message, kept := host.launch(t, bundle)
+	if refused != (code == exitRefused) || code > exitRefused || refused != (message != "") {
+		t.Errorf("the hook: exit code %d, want refused %t: %q %v", code, refused, message, kept.Results)
+	}
+	unpacked := host.check(t, "--bundle", bundle)
+	if got := unpacked.signs(); found != "" && got != found {
+		t.Errorf("found %q, want %q", got, found)
+	}
+	for place, reference := range places {
+		got := host.check(t, "--image", reference, "--deep", "--platform", "linux/amd64")
+		if got.code != code || got.stderr != "" || got.report.Verdict != kept.Verdict {
+			t.Errorf("%s: exit code %d, %s, the hook's %d, %s: %s", place, got.code, got.report.Verdict, code, kept.Verdict, got.stderr)
+		}
+		if !reflect.DeepEqual(ofImageAlone(got.report.Results), ofImageAlone(kept.Results)) {
+			t.Errorf("%s: results\n%v\nof the hook\n%v", place, ofImageAlone(got.report.Results), kept.Results)
+		}
+		if !reflect.DeepEqual(got.ofImage(), unpacked.ofImage()) {
+			t.Errorf("%s: results\n%v\nof the bundle\n%v", place, got.ofImage(), unpacked.ofImage())
+		}
+		if !reflect.DeepEqual(got.report.Container.Evidence, unpacked.report.Container.Evidence) {
+			t.Errorf("%s: evidence\n%v\nof the bundle\n%v", place, got.report.Container.Evidence, unpacked.report.Container.Evidence)
+		}
+	}
+}
+
+// corpusImages are images with the virtual environments that were collected, down to every package's name.
+func corpusImages(t *testing.T) (list []realImage) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(fixture.Corpus(t), "bundles/evidence/wheels/*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for i, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wheels struct {
+			SitePackages string   `json:"site_packages"`
+			Entries      []string `json:"entries"`
+			Torch        any      `json:"torch_version_py"`
+		}
+		if err := json.Unmarshal(text, &wheels); err != nil {
+			t.Fatal(err)
+		}
+		folder := "app/" + wheels.SitePackages + "/"
+		prefix, rest, _ := strings.Cut(folder, "/lib/")
+		version, _, _ := strings.Cut(rest, "/")
+		layer := layerFiles{prefix + "/bin/" + version: "*\x7fELF", prefix + "/bin/python": "-> " + version, prefix + "/pyvenv.cfg": "home = /usr/bin\n"}
+		for _, entry := range wheels.Entries {
+			layer[folder+entry+"/METADATA"] = "x"
+		}
+		content, told := wheels.Torch.(string)
+		if told {
+			layer[folder+"torch/version.py"] = content
+		}
+		list = append(list, realImage{
+			name: "venv-of-the-corpus-" + strconv.Itoa(i), lacks: strings.Contains(content, "'11.7'"),
+			builtImage: builtImage{
+				env: []string{"PATH=/" + prefix + "/bin:/usr/bin"}, cmd: []string{"python", "main.py"}, cwd: "/app",
+				layers: []layerFiles{{"usr/bin/env": "*\x7fELF"}, layer},
+			},
+		})
+	}
+	return list
+}
+
+// cudartImage is an image with nothing but a CUDA runtime, a real ELF library, as dpkg -L of CUDA's packages lists it.
+func cudartImage(t *testing.T) realImage {
+	t.Helper()
+	need(t, "cc")
+	dir := t.TempDir()
+	putFile(t, dir+"/cudart.c", "int cudaRuntimeGetVersion(int *v) { *v = 12040; return 0; }\n")
+	tool(t, "cc", "-shared", "-fPIC", "-nostdlib", "-Wl,-soname,libcudart.so.12", "-o", dir+"/libcudart.so", dir+"/cudart.c")
+	library, err := os.ReadFile(dir + "/libcudart.so")
+	if err != nil || !strings.HasPrefix(string(library), "\x7fELF") {
+		t.Fatalf("%v, %.4q", err, library)
+	}
+	const folder = "usr/local/cuda-12.4/targets/x86_64-linux/lib/"
+	return realImage{name: "cudart-elf", want: "cudart 12.4", builtImage: builtImage{
+		env: []string{"PATH=/usr/local/cuda/bin:/usr/bin"}, cmd: []string{"/app/solver"},
+		layers: []layerFiles{{"app/solver": "*\x7fELF"}, {
+			folder + "libcudart.so.12.4.127": string(library), folder + "libcudart.so.12": "-> libcudart.so.12.4.127",
+			"usr/local/cuda": "-> cuda-12.4", "usr/local/cuda-12.4/lib64": "-> targets/x86_64-linux/lib",
+		}},
+	}}
 }
 
 // TestImageReferences: every form of a reference, the platforms of an index, and what is said of a wrong one.
