@@ -215,7 +215,7 @@ func TestNothingKnown(t *testing.T) {
 		"hook": {hooked, map[string]Status{
 			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "container-devices": StatusSkip, "gpu-code-available": StatusSkip,
 		}},
-		"torch": {torched, map[string]Status{"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "gpu-compute-capability": StatusSkip}},
+		"torch":    {torched, map[string]Status{"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "gpu-compute-capability": StatusSkip}},
 		"no nodes": {noNodes, map[string]Status{"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "gpu-code-available": StatusSkip}},
 	} {
 		for _, mode := range []Requirement{RequirementAuto, RequirementDeclared, RequirementMinorVersion} {

@@ -128,8 +128,10 @@ var images = []realImage{
 	}, want: "tensorflow 12.5!", lacks: true},
 	{name: "conda-without-an-interpreter", builtImage: builtImage{
 		env: []string{"PATH=/opt/conda/bin:/usr/bin"}, cmd: []string{"/entrypoint.sh"},
-		layers: []layerFiles{{"entrypoint.sh": "*#!/bin/bash\nexec solver\n", "opt/conda/conda-meta/cuda-cudart-12.9.79-h5888daf_0.json": "{}", "opt/conda/conda-meta/cuda-version-13.0-hbda6634_3.json": "{}",
-			"opt/conda/conda-meta/cuda-nvrtc-12.9.86-h5888daf_0.json": "{}", "opt/conda/conda-meta/pytorch-gpu-2.7.1-cuda129_mkl_h43a4b0b_304.json": "{}"}},
+		layers: []layerFiles{{
+			"entrypoint.sh": "*#!/bin/bash\nexec solver\n", "opt/conda/conda-meta/cuda-cudart-12.9.79-h5888daf_0.json": "{}", "opt/conda/conda-meta/cuda-version-13.0-hbda6634_3.json": "{}",
+			"opt/conda/conda-meta/cuda-nvrtc-12.9.86-h5888daf_0.json": "{}", "opt/conda/conda-meta/pytorch-gpu-2.7.1-cuda129_mkl_h43a4b0b_304.json": "{}",
+		}},
 	}, want: "conda 12.9, conda 12.9"},
 	{name: "ngc", builtImage: builtImage{
 		env: []string{
@@ -241,25 +243,36 @@ func (a asked) ofImage() (results []checks.Result) {
 // layouts are the kinds of image that have to be among images, each by the beginning of a name.
 var layouts = []string{
 	"torch-cu118", "torch-cu121", "torch-cu126", "torch-cu128", "torch-cu130", "torch-cpu", "jax", "cupy", "tensorflow", "conda", "ngc",
-	"ollama", "cudart-elf", "venv-of-the-corpus", "upper-layers", "uv-links", "links-that-lead-out",
+	"ollama", "cudart-elf", "upper-layers", "uv-links", "links-that-lead-out",
 }
 
 // TestImageAgreesWithHook: the hook, on an image that podman unpacked, and check --image --deep, on the same image in a
 // registry, in an OCI layout and in an archive that skopeo made, come to the same verdict for the same reasons, and find
 // the same: what the image's contents call for.
 func TestImageAgreesWithHook(t *testing.T) {
-	need(t, "skopeo", "docker-registry", "podman")
-	geforce := newRealHost(t, "535.183.06", "NVIDIA GeForce RTX 4090", "cuda=12020\ngpu.0.brand=5\ngpu.0.cc=8.9\n")
-	blackwell := newRealHost(t, "570.86.10", "NVIDIA GeForce RTX 5090", "cuda=12080\ngpu.0.brand=5\ngpu.0.cc=12.0\n")
-	all := append(corpusImages(t), images...)
-	all = append(all, cudartImage(t))
+	all := append(slices.Clone(images), cudartImage(t))
 	for _, layout := range layouts {
 		if !slices.ContainsFunc(all, func(i realImage) bool { return strings.HasPrefix(i.name, layout) }) {
 			t.Errorf("no image has the layout of %s", layout)
 		}
 	}
+	agreeOnEach(t, all)
+}
+
+// TestCollectedEnvironmentsAgreeWithHook: the same of the virtual environments of the corpus.
+func TestCollectedEnvironmentsAgreeWithHook(t *testing.T) { agreeOnEach(t, corpusImages(t)) }
+
+func agreeOnEach(t *testing.T, all []realImage) {
+	t.Helper()
+	need(t, "skopeo", "docker-registry", "podman")
+	geforce := newRealHost(t, "535.183.06", "NVIDIA GeForce RTX 4090", "cuda=12020\ngpu.0.brand=5\ngpu.0.cc=8.9\n")
+	blackwell := newRealHost(t, "570.86.10", "NVIDIA GeForce RTX 5090", "cuda=12080\ngpu.0.brand=5\ngpu.0.cc=12.0\n")
 	registry := startRegistry(t, "")
-	store := t.TempDir()
+	store, err := os.MkdirTemp("", "podman") //nolint:usetesting // podman takes a path of 50 characters, and the test's name is in the other
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(store) })
 	podman := []string{"--root", filepath.Join(store, "root"), "--runroot", filepath.Join(store, "run"), "--storage-driver", "vfs"}
 	for _, test := range all {
 		t.Run(test.name, func(t *testing.T) {

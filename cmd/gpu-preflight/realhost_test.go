@@ -33,11 +33,11 @@ func newRealHost(t *testing.T, driver, model, nvml string) realHost {
 			t.Fatal(err)
 		}
 	}
-	files, links := fixture.HealthyHost(1)
-	for path, text := range files {
-		delete(files, path)
-		text = strings.NewReplacer("535.183.06", driver, "NVIDIA A100-SXM4-80GB", model, "235 nvidia-uvm", "511 nvidia-uvm", "c 235 0", "c 511 0").Replace(text)
-		files[strings.ReplaceAll(path, "535.183.06", driver)] = text
+	healthy, links := fixture.HealthyHost(1)
+	other := strings.NewReplacer("535.183.06", driver, "NVIDIA A100-SXM4-80GB", model, "235 nvidia-uvm", "511 nvidia-uvm", "c 235 0", "c 511 0")
+	files := map[string]string{}
+	for path, text := range healthy {
+		files[other.Replace(path)] = other.Replace(text)
 	}
 	h.root = fixture.Tree(t, files, links)
 	fixture.NVML(t, filepath.Join(h.root, "usr/lib/x86_64-linux-gnu"), "driver="+driver+"\ngpu.0.name="+model+"\n"+nvml)
