@@ -29,6 +29,7 @@ func All() []Check {
 		cudaRequirement,
 		cudaDriverVersion,
 		gpuComputeCapability,
+		gpuCodeAvailable,
 		fabricManagerRunning,
 		fabricManagerVersion,
 		nvlsmRunning,

@@ -10,6 +10,7 @@ import (
 
 	"gpu-preflight/checks/host"
 	"gpu-preflight/oci"
+	"gpu-preflight/oci/image"
 	"gpu-preflight/testdata/fixture/installed"
 )
 
@@ -122,6 +123,7 @@ func TestAllIsWhole(t *testing.T) {
 		"gpu-drain", "gpu-row-remapping", "gpu-retired-pages", "gpu-ecc", "gpu-inforom", "gpu-slowdown",
 		"nvidia-uvm-loaded", "conf-compute-ready", "gpu-injected",
 		"container-devices", "cuda-forward-compat", "cuda-requirement", "cuda-driver-version", "gpu-compute-capability",
+		"gpu-code-available",
 		"fabric-manager-running", "fabric-manager-version", "nvlsm-running", "fabric-state", "imex",
 	}
 	doctors := []string{
@@ -197,6 +199,8 @@ func TestNothingKnown(t *testing.T) {
 	bare := Launch{GPUs: oci.GPURequest{GPU: true, Injected: true}}
 	hooked := whole.Launch
 	hooked.GPUs.NVIDIAHook = true
+	torched := whole.Launch
+	torched.Needs.Evidence = []image.Evidence{torch130}
 	noNodes := whole.Launch
 	noNodes.Container = &oci.Container{}
 	for name, tt := range map[string]struct {
@@ -205,18 +209,24 @@ func TestNothingKnown(t *testing.T) {
 	}{
 		"bare": {bare, map[string]Status{
 			"libcuda-injected": StatusSkip, "gpu-injected": StatusPass, "container-devices": StatusSkip, "cuda-requirement": StatusSkip,
-			"cuda-driver-version": StatusSkip, "gpu-compute-capability": StatusSkip,
+			"cuda-driver-version": StatusSkip, "gpu-compute-capability": StatusSkip, "gpu-code-available": StatusSkip,
 			"imex": StatusSkip,
 		}},
 		"all asked": {whole.Launch, map[string]Status{
 			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "cuda-forward-compat": StatusSkip,
+			"gpu-code-available": StatusSkip,
 		}},
 		"hook": {hooked, map[string]Status{
 			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "container-devices": StatusSkip,
-			"cuda-forward-compat": StatusSkip,
+			"cuda-forward-compat": StatusSkip, "gpu-code-available": StatusSkip,
+		}},
+		"torch": {torched, map[string]Status{
+			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "cuda-forward-compat": StatusSkip,
+			"gpu-compute-capability": StatusSkip,
 		}},
 		"no nodes": {noNodes, map[string]Status{
 			"gpu-injected": StatusPass, "libcuda-injected": StatusSkip, "imex": StatusSkip, "cuda-forward-compat": StatusSkip,
+			"gpu-code-available": StatusSkip,
 		}},
 	} {
 		for _, mode := range []Requirement{RequirementAuto, RequirementDeclared, RequirementMinorVersion} {

@@ -25,6 +25,8 @@ var gpuComputeCapability = Check{
 		switch {
 		case !f.wantsCompute():
 			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
+		case len(f.builds()) > 0: // what the software itself tells is closer to the truth than what its base image was built with
+			return skip("gpu-code-available looks at the software itself")
 		case !ok:
 			return skip("the image does not tell its CUDA version")
 		}

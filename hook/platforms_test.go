@@ -31,7 +31,7 @@ type platform struct {
 var always = []string{
 	"gpu-recovery-action", "gpu-row-remapping", "gpu-retired-pages", "gpu-ecc", "conf-compute-ready", "imex",
 	"libcuda-injected", // the sources of mounts are looked for by the shim
-	"cuda-requirement", "gpu-compute-capability",
+	"cuda-requirement", "gpu-compute-capability", "gpu-code-available",
 	"cuda-forward-compat", // the image is looked into where it may matter
 }
 

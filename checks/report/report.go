@@ -70,6 +70,7 @@ type Evidence struct {
 	Path    string `json:"path,omitempty"`
 	Certain bool   `json:"certain"`
 	Stack   string `json:"stack,omitempty"`
+	Code    string `json:"code,omitempty"` // sm_80 sm_90 compute_90
 }
 
 // IsZero tells whether no container was judged.

@@ -4,169 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"gpu-preflight/checks"
 	"gpu-preflight/checks/report"
 )
-
-const (
-	python312   = "usr/local/bin/python3.12"
-	site312     = "usr/local/lib/python3.12/site-packages/"
-	defaultPath = "PATH=/usr/local/bin:/usr/bin:/bin"
-)
-
-// torchFiles are what pip puts into a folder of packages (bundles/evidence/torch-version).
-func torchFiles(folder, version, cuda string) layerFiles {
-	return layerFiles{
-		folder + "torch/version.py":                             "from typing import Optional\n__version__ = '" + version + "'\ncuda: Optional[str] = " + cuda + "\nhip: Optional[str] = None\n",
-		folder + "torch-" + version + ".dist-info/METADATA":     "Name: torch\n",
-		folder + "torch/lib/libtorch_cuda.so":                   strings.Repeat("\x00", 1<<20),
-		folder + "nvidia_nccl_cu12-2.27.3.dist-info/METADATA":   "Name: nvidia-nccl-cu12\n",
-		folder + "nvidia_ml_py-13.580.65.dist-info/METADATA":    "Name: nvidia-ml-py\n",
-		folder + "typing_extensions-4.14.1.dist-info/INSTALLER": "pip\n",
-	}
-}
-
-// pythonBase is the base layer of a python image.
-var pythonBase = layerFiles{
-	python312: "*\x7fELF", "usr/local/bin/python3": "-> python3.12", "usr/local/bin/python": "-> python3", "bin": "-> usr/bin",
-	"usr/bin/env": "*\x7fELF", "etc/os-release": "ID=debian\n", "etc/passwd": "root:x:0:0:root:/root:/bin/bash\napp:x:1000:1000::/home/app:/bin/sh\n",
-	"etc/ld.so.conf.d/libc.conf": "/usr/local/lib\n", site312 + "pip-25.0.dist-info/METADATA": "Name: pip\n",
-}
-
-func with(parts ...layerFiles) layerFiles {
-	all := layerFiles{}
-	for _, part := range parts {
-		maps.Copy(all, part)
-	}
-	return all
-}
-
-// images are images with the layouts of real ones, and what has to be found in them: kind, version and "!" where it is
-// certain (launch-facts 18 to 25). refused: on a GeForce with driver 535, which gives CUDA 12.2.
-var images = []struct {
-	name string
-	builtImage
-	want    string
-	refused bool
-}{
-	{name: "torch-cu118", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "train.py"}, cwd: "/app",
-		layers: []layerFiles{pythonBase, torchFiles(site312, "2.4.1+cu118", "'11.8'"), {"app/train.py": "import torch\n"}},
-	}, want: "torch 11.8!"},
-	{name: "torch-cu126-venv", builtImage: builtImage{
-		env: []string{"PATH=/opt/venv/bin:/usr/local/bin:/usr/bin", "VIRTUAL_ENV=/opt/venv"}, entrypoint: []string{"/usr/bin/env", "python"}, cmd: []string{"-m", "app"},
-		layers: []layerFiles{pythonBase, with(layerFiles{"opt/venv/bin/python": "-> /usr/local/bin/python3.12", "opt/venv/pyvenv.cfg": "home = /usr/local/bin\ninclude-system-site-packages = false\nversion = 3.12.9\n"},
-			torchFiles("opt/venv/lib/python3.12/site-packages/", "2.7.1", "'12.6'"))},
-	}, want: "torch 12.6!"},
-	{name: "torch-cu128-conda", builtImage: builtImage{
-		env: []string{"PATH=/opt/conda/bin:/usr/bin"}, cmd: []string{"python", "serve.py"},
-		layers: []layerFiles{
-			{"opt/conda/bin/python3.11": "*\x7fELF", "opt/conda/bin/python": "-> python3.11", "opt/conda/conda-meta/cuda-version-12.9-h4f385c5_3.json": "{}"},
-			torchFiles("opt/conda/lib/python3.11/site-packages/", "2.8.0+cu128", "'12.8'"),
-		},
-	}, want: "torch 12.8!"},
-	{name: "torch-cu130", builtImage: builtImage{
-		env: []string{defaultPath}, entrypoint: []string{"/usr/bin/tini", "--"}, cmd: []string{"python", "train.py"}, cwd: "/app",
-		layers: []layerFiles{pythonBase, {"usr/bin/tini": "*\x7fELF"}, with(torchFiles(site312, "2.9.1+cu130", "'13.0'"), layerFiles{site312 + "nvidia_cuda_runtime-13.0.96.dist-info/METADATA": "x"})},
-	}, want: "cuda-runtime 13.0, torch 13.0!", refused: true},
-	{name: "torch-cu130-console-script", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"torchrun", "x.py"},
-		layers: []layerFiles{pythonBase, with(torchFiles(site312, "2.12.0", "'13.0'"), layerFiles{"usr/local/bin/torchrun": "*#!/usr/local/bin/python3.12\nimport sys\n"})},
-	}, want: "torch 13.0!", refused: true},
-	{name: "torch-cpu", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3"},
-		layers: []layerFiles{pythonBase, with(torchFiles(site312, "2.10.0+cpu", "None"), layerFiles{site312 + "nvidia_cuda_runtime_cu12-12.8.90.dist-info/METADATA": "x"})},
-	}, want: "cuda-runtime 12.8"},
-	{name: "jax", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, {site312 + "jax_cuda12_plugin-0.7.0.dist-info/METADATA": "x", site312 + "jax/version.py": "_version = '0.7.0'\n"}},
-	}, want: "jax 12.0!"},
-	{name: "cupy", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, {site312 + "cupy_cuda13x-13.6.0.dist-info/METADATA": "x", site312 + "cupy/_version.py": "__version__ = '13.6.0'\n"}},
-	}, want: "cupy 13.0!", refused: true},
-	{name: "tensorflow", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, {site312 + "tensorflow/python/platform/build_info.py": "build_info = collections.OrderedDict([('cuda_version', '12.5.1'), ('cudnn_version', '9')])\n"}},
-	}, want: "tensorflow 12.5!"},
-	{name: "conda-without-an-interpreter", builtImage: builtImage{
-		env: []string{"PATH=/opt/conda/bin:/usr/bin"}, cmd: []string{"/entrypoint.sh"},
-		layers: []layerFiles{{"entrypoint.sh": "*#!/bin/bash\nexec solver\n", "opt/conda/conda-meta/cuda-cudart-12.9.79-h5888daf_0.json": "{}", "opt/conda/conda-meta/cuda-version-13.0-hbda6634_3.json": "{}"}},
-	}, want: "conda 12.9"},
-	{name: "ngc", builtImage: builtImage{
-		env: []string{
-			defaultPath, "CUDA_VERSION=12.8.1.012", "CUDA_DRIVER_VERSION=570.124.06", "NVIDIA_REQUIRE_CUDA=cuda>=9.0", "_CUDA_COMPAT_PATH=/usr/local/cuda/compat",
-			"LD_LIBRARY_PATH=/usr/local/cuda/compat/lib:/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
-		},
-		entrypoint: []string{"/opt/nvidia/nvidia_entrypoint.sh"}, cmd: []string{"python3", "train.py"}, cwd: "/workspace",
-		layers: []layerFiles{
-			{"usr/bin/python3.12": "*\x7fELF", "usr/bin/python3": "-> python3.12", "opt/nvidia/nvidia_entrypoint.sh": "*#!/bin/bash\nexec \"$@\"\n", "etc/passwd": "root:x:0:0:root:/root:/bin/bash\n"},
-			{
-				"usr/local/cuda": "-> cuda-12.8", "usr/local/cuda-12.8/version.json": `{"cuda": {"name": "CUDA SDK", "version": "12.8.20250223"}}`,
-				"usr/local/cuda-12.8/compat/lib.real/libcuda.so.570.124.06": "library", "usr/local/cuda-12.8/compat/lib.real/libcuda.so.1": "-> libcuda.so.570.124.06", "usr/local/cuda-12.8/compat/lib": "-> lib.real",
-			},
-			torchFiles("usr/local/lib/python3.12/dist-packages/", "2.7.0a0+7c8ec84dab.nv25.3", "'12.8'"),
-		},
-	}, want: "env 12.8.1.012, torch 12.8!"},
-	{name: "compat-in-ld-library-path", builtImage: builtImage{
-		env: []string{defaultPath, "LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/cuda/compat"}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, {
-			"usr/local/cuda": "-> cuda-13.0", "usr/local/cuda-13.0/compat/libcuda.so.580.82.07": "library", "usr/local/cuda-13.0/compat/libcuda.so.1": "-> libcuda.so.580.82.07",
-		}},
-	}, refused: true}, // 804
-	{name: "compat-behind-the-drivers-folder", builtImage: builtImage{
-		env: []string{defaultPath, "LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/usr/local/cuda/compat"}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, {"usr/local/cuda/compat/libcuda.so.580.82.07": "library", "usr/local/cuda/compat/libcuda.so.1": "-> libcuda.so.580.82.07"}},
-	}},
-	{name: "ollama", builtImage: builtImage{
-		env: []string{"PATH=/usr/bin:/bin", "OLLAMA_HOST=0.0.0.0:11434", "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"}, entrypoint: []string{"/bin/ollama"}, cmd: []string{"serve"},
-		layers: []layerFiles{{"usr/bin/ollama": "*\x7fELF", "bin": "-> usr/bin"}, {
-			"usr/lib/ollama/cuda_v12/libcudart.so.12.8.90": "x", "usr/lib/ollama/cuda_v12/libcudart.so.12": "-> libcudart.so.12.8.90",
-			"usr/lib/ollama/cuda_v13/libcudart.so.13.0.96": "x", "usr/lib/ollama/cuda_v13/libcudart.so.13": "-> libcudart.so.13.0.96",
-		}},
-	}, want: "cudart 12.8, cudart 13.0"},
-	{name: "upper-layers-hide-lower-ones", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{
-			pythonBase,
-			with(torchFiles(site312, "2.4.1+cu118", "'11.8'"), layerFiles{site312 + "cupy_cuda11x-13.0.0.dist-info/METADATA": "x", "opt/conda/conda-meta/cuda-cudart-11.8.89-0.json": "{}"}),
-			{site312 + ".wh.torch": "", site312 + ".wh.torch-2.4.1+cu118.dist-info": "", site312 + ".wh.cupy_cuda11x-13.0.0.dist-info": "", "opt/.wh..wh..opq": ""},
-			torchFiles(site312, "2.9.1+cu130", "'13.0'"),
-		},
-	}, want: "torch 13.0!", refused: true},
-	{name: "a-whiteout-beside-what-replaces-it", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{
-			pythonBase, with(torchFiles(site312, "2.4.1+cu118", "'11.8'"), layerFiles{site312 + "torch/old.py": "x"}),
-			with(layerFiles{site312 + "torch/.wh..wh..opq": "", site312 + ".wh.torch-2.4.1+cu118.dist-info": ""}, torchFiles(site312, "2.9.1+cu130", "'13.0'")),
-		},
-	}, want: "torch 13.0!", refused: true},
-	{name: "uv-links", builtImage: builtImage{
-		env: []string{"PATH=/app/.venv/bin:/usr/local/bin"}, cmd: []string{"python", "x.py"}, cwd: "/app",
-		layers: []layerFiles{pythonBase, {"root/.cache/uv/archive-v0/abc/torch/version.py": "cuda: Optional[str] = '12.8'\n", "root/.cache/uv/archive-v0/abc/cu/METADATA": "x"}, {
-			"app/.venv/bin/python": "-> ../../../usr/local/bin/python3.12", "app/.venv/pyvenv.cfg": "version_info = 3.12.9\n",
-			"app/.venv/lib/python3.12/site-packages/torch/version.py": "=> root/.cache/uv/archive-v0/abc/torch/version.py",
-			"root/.cache/uv/archive-v0/abc/torch/version.py":          "cuda: Optional[str] = '13.0'\n",
-		}},
-	}, want: "torch 13.0!", refused: true},
-	{name: "links-that-lead-out", builtImage: builtImage{
-		env: []string{"PATH=/bin"}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, {"usr/bin/python3": "-> ../../../../../../usr/local/bin/python3.12", site312 + "torch": "-> ../../../../../../../../../opt/torch"}, {"opt/torch/version.py": "cuda: Optional[str] = '12.4'\n"}},
-	}, want: "torch 12.4!"},
-	{name: "a-users-own-torch", builtImage: builtImage{
-		env: []string{defaultPath}, cmd: []string{"python3", "x.py"},
-		layers: []layerFiles{pythonBase, torchFiles(site312, "2.9.1+cu130", "'13.0'"), {"root/.local/lib/python3.12/site-packages/torch/version.py": "cuda = '12.1'\n"}},
-	}, want: "torch 13.0"},
-}
 
 // asked is what check says of one image.
 type asked struct {
@@ -216,14 +65,35 @@ func (a asked) ofImage() (results []checks.Result) {
 	return results
 }
 
-// TestImageAgreesWithBundle: an image that was unpacked by podman and one that is read from a registry, from the OCI
-// layout and the archives of skopeo get the same judgement, and the one that its contents call for.
-func TestImageAgreesWithBundle(t *testing.T) {
+// TestImageAgreesWithHook: the hook, on an image that podman unpacked, and check --image --deep, on the same image in a
+// registry, in an OCI layout and in an archive that skopeo made, come to the same verdict for the same reasons, and find
+// the same: what the image's contents call for.
+func TestImageAgreesWithHook(t *testing.T) {
+	all := append(slices.Clone(images), cudartImage(t))
+	for _, layout := range layouts {
+		if !slices.ContainsFunc(all, func(i realImage) bool { return strings.HasPrefix(i.name, layout) }) {
+			t.Errorf("no image has the layout of %s", layout)
+		}
+	}
+	agreeOnEach(t, all)
+}
+
+// TestCollectedEnvironmentsAgreeWithHook: the same of the virtual environments of the corpus.
+func TestCollectedEnvironmentsAgreeWithHook(t *testing.T) { agreeOnEach(t, corpusImages(t)) }
+
+func agreeOnEach(t *testing.T, all []realImage) {
+	t.Helper()
 	need(t, "skopeo", "docker-registry", "podman")
+	geforce := newRealHost(t, "535.183.06", "NVIDIA GeForce RTX 4090", "cuda=12020\ngpu.0.brand=5\ngpu.0.cc=8.9\n")
+	blackwell := newRealHost(t, "570.86.10", "NVIDIA GeForce RTX 5090", "cuda=12080\ngpu.0.brand=5\ngpu.0.cc=12.0\n")
 	registry := startRegistry(t, "")
-	store := t.TempDir()
+	store, err := os.MkdirTemp("", "podman") //nolint:usetesting // podman takes a path of 50 characters, and the test's name is in the other
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(store) })
 	podman := []string{"--root", filepath.Join(store, "root"), "--runroot", filepath.Join(store, "run"), "--storage-driver", "vfs"}
-	for _, test := range images {
+	for _, test := range all {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			built := filepath.Join(dir, "built")
@@ -238,30 +108,47 @@ func TestImageAgreesWithBundle(t *testing.T) {
 			tool(t, "skopeo", "copy", "--insecure-policy", from, places["archive"])
 			tool(t, "podman", append(podman, "load", "--quiet", "-i", filepath.Join(dir, "saved.tar"))...)
 			rootfs := tool(t, "podman", append(podman, "image", "mount", "test/"+test.name+":v1")...)
-			bundle := filepath.Join(dir, "bundle")
-			test.bundle(t, bundle, rootfs)
 
-			want := askCheck(t, "--bundle", bundle, "--assume", oldGeForce)
-			if got := want.signs(); got != test.want {
-				t.Errorf("found %q, want %q", got, test.want)
-			}
-			code := map[bool]int{true: exitRefused}[test.refused]
-			if want.code != code {
-				t.Errorf("exit code %d of the bundle, want %d: %s%v", want.code, code, want.stderr, want.ofImage())
-			}
-			for place, reference := range places {
-				got := askCheck(t, "--image", reference, "--deep", "--platform", "linux/amd64", "--assume", oldGeForce)
-				if got.code != code || got.stderr != "" {
-					t.Errorf("%s: exit code %d, want %d: %s", place, got.code, code, got.stderr)
-				}
-				if !reflect.DeepEqual(got.ofImage(), want.ofImage()) {
-					t.Errorf("%s: results\n%v\nof the bundle\n%v", place, got.ofImage(), want.ofImage())
-				}
-				if !reflect.DeepEqual(got.report.Container.Evidence, want.report.Container.Evidence) {
-					t.Errorf("%s: evidence\n%v\nof the bundle\n%v", place, got.report.Container.Evidence, want.report.Container.Evidence)
-				}
+			bundle := filepath.Join(dir, "geforce")
+			test.bundle(t, bundle, rootfs, "535.183.06")
+			agree(t, geforce, bundle, places, test.want, test.refused)
+			bundle = filepath.Join(dir, "blackwell")
+			test.bundle(t, bundle, rootfs, "570.86.10")
+			agree(t, blackwell, bundle, map[string]string{"registry": places["registry"]}, test.want, test.refused)
+			_, _, kept := blackwell.launch(t, bundle)
+			lacks := slices.ContainsFunc(kept.Results, func(r checks.Result) bool { return r.ID == "gpu-code-available" })
+			if lacks != test.lacks {
+				t.Errorf("no code for sm_120: %t, want %t: %v", lacks, test.lacks, kept.Results)
 			}
 		})
+	}
+}
+
+// agree asks the hook and check for one launch.
+func agree(t *testing.T, host realHost, bundle string, places map[string]string, found string, refused bool) {
+	t.Helper()
+	code, message, kept := host.launch(t, bundle)
+	if refused != (code == exitRefused) || code > exitRefused || refused != (message != "") {
+		t.Errorf("the hook: exit code %d, want refused %t: %q %v", code, refused, message, kept.Results)
+	}
+	unpacked := host.check(t, "--bundle", bundle)
+	if got := unpacked.signs(); found != "" && got != found {
+		t.Errorf("found %q, want %q", got, found)
+	}
+	for place, reference := range places {
+		got := host.check(t, "--image", reference, "--deep", "--platform", "linux/amd64")
+		if got.code != code || got.stderr != "" || got.report.Verdict != kept.Verdict {
+			t.Errorf("%s: exit code %d, %s, the hook's %d, %s: %s", place, got.code, got.report.Verdict, code, kept.Verdict, got.stderr)
+		}
+		if !reflect.DeepEqual(ofImageAlone(got.report.Results), ofImageAlone(kept.Results)) {
+			t.Errorf("%s: results\n%v\nof the hook\n%v", place, ofImageAlone(got.report.Results), kept.Results)
+		}
+		if !reflect.DeepEqual(got.ofImage(), unpacked.ofImage()) {
+			t.Errorf("%s: results\n%v\nof the bundle\n%v", place, got.ofImage(), unpacked.ofImage())
+		}
+		if !reflect.DeepEqual(got.report.Container.Evidence, unpacked.report.Container.Evidence) {
+			t.Errorf("%s: evidence\n%v\nof the bundle\n%v", place, got.report.Container.Evidence, unpacked.report.Container.Evidence)
+		}
 	}
 }
 

@@ -202,12 +202,18 @@ func (b builtImage) writePlatforms(t *testing.T, dir string) {
 }
 
 // bundle writes a bundle as an engine does, with the root file system at a path.
-func (b builtImage) bundle(t *testing.T, dir, rootfs string) {
+func (b builtImage) bundle(t *testing.T, dir, rootfs, driver string, binds ...string) {
 	t.Helper()
+	libcuda := "/usr/lib/x86_64-linux-gnu/libcuda.so." + driver
+	mounts := []any{map[string]any{"destination": libcuda, "source": libcuda, "type": "bind", "options": []string{"bind", "ro"}}}
+	for _, target := range binds {
+		mounts = append(mounts, map[string]any{"destination": target, "source": t.TempDir(), "type": "bind", "options": []string{"bind"}})
+	}
 	config, err := json.Marshal(map[string]any{
 		"process": map[string]any{"args": slices.Concat(b.entrypoint, b.cmd), "env": b.env, "cwd": b.cwd},
 		"root":    map[string]any{"path": rootfs},
 		"hooks":   map[string]any{"createContainer": []any{map[string]any{"path": "/usr/bin/nvidia-cdi-hook"}}},
+		"mounts":  mounts,
 		"linux": map[string]any{"devices": []any{
 			map[string]any{"path": "/dev/nvidia0", "type": "c", "major": 195, "minor": 0},
 			map[string]any{"path": "/dev/nvidiactl", "type": "c", "major": 195, "minor": 255},

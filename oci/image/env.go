@@ -14,6 +14,7 @@ const (
 	jetpackPrefix   = requirePrefix + "JETPACK"
 	disableEnv      = "NVIDIA_DISABLE_REQUIRE"
 	misspeltDisable = "NVIDIA_DISABLE_REQUIRES"
+	archListEnv     = "TORCH_CUDA_ARCH_LIST"
 
 	// maxRequirements is what nvidia-container-cli takes; with more it ends in "too many requirements".
 	maxRequirements = 32
@@ -42,19 +43,22 @@ type Declared struct {
 	DriverVersion string `json:"driver_version,omitempty"`
 	// CompatPath is _CUDA_COMPAT_PATH, where NGC images keep that library.
 	CompatPath string `json:"compat_path,omitempty"`
+	// Code is what TORCH_CUDA_ARCH_LIST lists, in nvcc's words: sm_80 sm_90 compute_90; "" where it is not set or not read.
+	Code string `json:"code,omitempty"`
 }
 
 // FromEnv reads the declarations out of an environment of KEY=VALUE strings, by the rules of the NVIDIA
 // Container Toolkit (internal/config/image): the last value of a key counts. Strings without "=" are ignored.
 func FromEnv(env []string) Declared {
 	var d Declared
-	var disable, misspelt string
+	var disable, misspelt, archs string
 	fields := map[string]*string{
 		cudaVersionEnv:        &d.CUDAVersion,
 		"CUDA_DRIVER_VERSION": &d.DriverVersion,
 		"_CUDA_COMPAT_PATH":   &d.CompatPath,
 		disableEnv:            &disable,
 		misspeltDisable:       &misspelt,
+		archListEnv:           &archs,
 	}
 	required := map[string]string{}
 	for _, entry := range env {
@@ -70,6 +74,7 @@ func FromEnv(env []string) Declared {
 	}
 	d.Disabled, _ = strconv.ParseBool(disable)
 	d.MisspelledDisable = misspelledDisable(misspelt)
+	d.Code = archList(archs)
 	d.Legacy = d.CUDAVersion != "" && required[requireCUDAEnv] == ""
 	if version, ok := legacyCUDA(d.CUDAVersion); ok && d.Legacy {
 		legacy := ParseRequirement(cudaVersionEnv, "cuda>="+version)

@@ -80,7 +80,7 @@ func (f *finder) hidden(file string) bool { return hiddenBy(f.mounts, file) != "
 func (f *finder) tell(finds []located, stack string, certain bool) {
 	for _, l := range finds {
 		if len(f.found.Evidence) < maxEvidence {
-			f.found.Evidence = append(f.found.Evidence, Evidence{Kind: l.kind, Version: l.version, Path: l.path, Certain: certain && l.framework, Stack: stack})
+			f.found.Evidence = append(f.found.Evidence, Evidence{Kind: l.kind, Version: l.version, Path: l.path, Certain: certain && l.framework, Stack: stack, Code: f.code(l)})
 		}
 	}
 }

@@ -67,6 +67,30 @@ func quoted(text string) []string {
 	return strings.Split(strings.TrimSuffix(strings.TrimSuffix(text, ".dist-info"), ".json"), "-")
 }
 
+// TestEvidenceCorpusIsWhole: every collected file has its row.
+func TestEvidenceCorpusIsWhole(t *testing.T) {
+	top := filepath.Join(fixture.Corpus(t), "bundles/evidence")
+	var listed []string
+	for _, r := range evidenceRows(t) {
+		file, _, _ := strings.Cut(r.file, "#")
+		listed = append(listed, file)
+	}
+	files := 0
+	err := filepath.WalkDir(top, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(file, ".source") {
+			return err
+		}
+		files++
+		if name, _ := filepath.Rel(top, file); !slices.Contains(listed, name) {
+			t.Errorf("testdata/evidence.tsv has no row for %s", name)
+		}
+		return nil
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files: %v", files, err)
+	}
+}
+
 // toldBy reads a row's text as what it is.
 func toldBy(t *testing.T, as, text string) string {
 	t.Helper()
@@ -91,6 +115,14 @@ func toldBy(t *testing.T, as, text string) string {
 		return lowestOf(imageOf(t, text))
 	case "tree":
 		return ollamaOf(t, text)
+	case "dpkg":
+		return installedOf(t, text)
+	case "site":
+		return siteOf(t, text)
+	case "compat":
+		return compatOf(t, text)
+	case "env":
+		return environmentsOf(t, text)
 	default:
 		t.Fatalf("a row as %q", as)
 	}
@@ -204,6 +236,25 @@ func TestEvidenceCertain(t *testing.T) {
 		{"a script that pip made", []string{"/opt/venv/bin/vllm", "serve"}, []string{torch, "opt/venv/bin/vllm = #!" + python + "\nimport x\n"}, nil, nil, "13.0"},
 		{"env in the first line", []string{"/app/run.py"}, []string{torch, "app/run.py = #!/usr/bin/env python3\n"}, []string{"PATH=/opt/venv/bin"}, nil, "13.0"},
 		{"NGC's entry point", []string{"/opt/nvidia/nvidia_entrypoint.sh", python, "x.py"}, []string{torch, "opt/nvidia/nvidia_entrypoint.sh = #!/bin/bash\n"}, nil, nil, "13.0"},
+		{"dumb-init, which rewrites a signal", []string{"/usr/bin/dumb-init", "-r", "15:2", "--", python, "x.py"}, []string{torch}, nil, nil, "13.0"},
+		{"docker run --init", []string{"/sbin/docker-init", "--", "python3", "x.py"}, []string{torch}, []string{"PATH=/opt/venv/bin"}, nil, "13.0"},
+		{"tini with a value", []string{"tini", "-e", "143", "-s", "--", python, "x.py"}, []string{torch}, nil, nil, "13.0"},
+		{"NGC's entry point and a shell", []string{"/opt/nvidia/nvidia_entrypoint.sh", "bash", "-c", python + " -m app"}, []string{torch}, nil, nil, "13.0"},
+		{"VIRTUAL_ENV alone starts nothing", []string{"python3", "x.py"}, []string{torch, "usr/bin/python3.11 = x", "usr/bin/python3 -> python3.11"}, []string{"PATH=/usr/bin", "VIRTUAL_ENV=/opt/venv"}, nil, ""},
+		{"an environment that is activated by PATH", []string{"python3", "x.py"}, []string{torch}, []string{"PATH=/opt/venv/bin:/usr/bin", "VIRTUAL_ENV=/opt/venv"}, nil, "13.0"},
+		{"uv's environment", []string{"/app/.venv/bin/python", "-m", "app"}, []string{torchIs("app/.venv/lib/python3.12/site-packages/", "12.8"), "app/.venv/bin/python = x", "app/.venv/pyvenv.cfg = home = /usr/bin\nuv = 0.8.4\nversion_info = 3.12.9\n"}, nil, nil, "12.8"},
+		{"uv run, which may install first", []string{"uv", "run", "app.py"}, []string{torchIs("app/.venv/lib/python3.12/site-packages/", "12.8"), "usr/bin/uv = x"}, []string{"PATH=/usr/bin"}, nil, ""},
+		{"conda's activation", []string{"bash", "-c", "source activate app && python x.py"}, []string{torchIs("opt/conda/lib/python3.10/site-packages/", "12.1"), "opt/conda/bin/python3.10 = x", "opt/conda/bin/python -> python3.10"}, []string{"PATH=/opt/conda/bin:/bin"}, nil, ""},
+		{"an environment of conda that is activated by PATH", []string{"python", "x.py"}, []string{torchIs("opt/conda/envs/app/lib/python3.10/site-packages/", "12.1"), "opt/conda/envs/app/bin/python = x"}, []string{"PATH=/opt/conda/envs/app/bin:/opt/conda/bin", "CONDA_PREFIX=/opt/conda/envs/app"}, nil, "12.1"},
+		{
+			"conda run, a program of Python that starts another one",
+			[]string{"conda", "run", "--no-capture-output", "-n", "app", "python", "x.py"},
+			[]string{torchIs("opt/conda/lib/python3.10/site-packages/", "13.0"), "opt/conda/bin/python3.10 = x", "opt/conda/bin/conda = #!/opt/conda/bin/python3.10\nimport sys\n"},
+			[]string{"PATH=/opt/conda/bin"},
+			nil, "",
+		},
+		{"supervisord", []string{"supervisord", "-n"}, []string{torch, "usr/bin/supervisord = #!" + python + "\n"}, []string{"PATH=/usr/bin"}, nil, ""},
+		{"poetry run", []string{"/opt/venv/bin/poetry", "run", "app"}, []string{torch, "opt/venv/bin/poetry = #!" + python + "\n"}, nil, nil, ""},
 		{"a shell that does more", []string{"bash", "-c", "source /env.sh && " + python}, []string{torch}, nil, nil, ""},
 		{"a login shell", []string{"bash", "-lc", python}, []string{torch}, nil, nil, ""},
 		{"a shell script", []string{"/entrypoint.sh", python}, []string{torch, "entrypoint.sh = #!/bin/bash\nexec \"$@\"\n"}, nil, nil, ""},
@@ -371,11 +422,11 @@ func TestEvidenceUncertain(t *testing.T) {
 		torchIs("app/.venv/lib/python3.12/site-packages/", "13.0"), "usr/lib/ollama/cuda_v13/libcudart.so.13.0.96",
 	)
 	want := []Evidence{
-		{"conda", "12.1", "/opt/conda/conda-meta/cuda-cudart-12.1.105-0.json", false, "/opt/conda"},
-		{"torch", "13.0", "/app/.venv/lib/python3.12/site-packages/torch/version.py", false, "/app/.venv/lib/python3.12/site-packages"},
-		{"toolkit", "12.6", "/usr/local/cuda/version.json", false, "/usr/local/cuda"},
-		{"cudart", "12.6", "/usr/local/cuda/lib64/libcudart.so.12.6.77", false, "/usr/local/cuda/lib64"},
-		{"cudart", "13.0", "/usr/lib/ollama/cuda_v13/libcudart.so.13.0.96", false, "/usr/lib/ollama/cuda_v13"},
+		{"conda", "12.1", "/opt/conda/conda-meta/cuda-cudart-12.1.105-0.json", false, "/opt/conda", ""},
+		{"torch", "13.0", "/app/.venv/lib/python3.12/site-packages/torch/version.py", false, "/app/.venv/lib/python3.12/site-packages", ""},
+		{"toolkit", "12.6", "/usr/local/cuda/version.json", false, "/usr/local/cuda", ""},
+		{"cudart", "12.6", "/usr/local/cuda/lib64/libcudart.so.12.6.77", false, "/usr/local/cuda/lib64", ""},
+		{"cudart", "13.0", "/usr/lib/ollama/cuda_v13/libcudart.so.13.0.96", false, "/usr/lib/ollama/cuda_v13", ""},
 	}
 	if got := findIn(t, top, Program{Args: []string{"/bin/serve"}}); !reflect.DeepEqual(got.Evidence, want) {
 		t.Errorf("%+v", got)

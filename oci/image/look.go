@@ -87,5 +87,8 @@ func Reads(file string) bool {
 	if slices.ContainsFunc(told, func(f framework) bool { return path.Base(f.file) == name }) {
 		return true
 	}
+	if slices.ContainsFunc(compiled, func(k kernels) bool { return path.Base(k.file) == name }) {
+		return true
+	}
 	return slices.Contains([]string{"pyvenv.cfg", "version.json", "version.txt"}, name)
 }

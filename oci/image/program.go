@@ -108,6 +108,12 @@ var starters = map[string]string{
 	"tini": "pe", "tini-static": "pe", "docker-init": "pe", "dumb-init": "r", "catatonit": "", "nvidia_entrypoint.sh": "",
 }
 
+// startersOfOthers are programs written in Python that start other ones: what they have beside them proves nothing about
+// what those load.
+var startersOfOthers = []string{
+	"conda", "mamba", "poetry", "pipenv", "pdm", "hatch", "tox", "nox", "pipx", "supervisord", "circusd", "honcho",
+}
+
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(?:3|(3\.\d{1,2}))?$`) })
 
 // follow returns the interpreter; ok is false where another program is started, or what is started is not sure: a
@@ -123,6 +129,9 @@ func (s *starter) follow(args []string) (p python, ok bool) {
 		}
 		file, found := s.lookup(args[0])
 		if !found {
+			break
+		}
+		if slices.Contains(startersOfOthers, path.Base(file)) {
 			break
 		}
 		if interpreter := s.shebang(file); interpreter != nil {

@@ -22,6 +22,7 @@ type Evidence struct {
 	Path    string `json:"path,omitempty"`  // the variable or file it stands in
 	Certain bool   `json:"certain"`         // it proves what will be run, not only what lies there
 	Stack   string `json:"stack,omitempty"` // signs of different stacks are alternatives: the lowest need counts
+	Code    string `json:"code,omitempty"`  // the GPU architectures it was compiled for: sm_80 sm_90 compute_90; "" where it does not tell
 }
 
 // KindEnv is the kind of what the environment tells.
