@@ -31,6 +31,8 @@ var gpuCodeAvailable = Check{
 		switch {
 		case !f.wantsCompute():
 			return skip("CUDA is not asked for (NVIDIA_DRIVER_CAPABILITIES)")
+		case len(builds) == 0 && len(f.Launch.Needs.Unread) > 0:
+			return notRead(f.Launch.Needs.Unread)
 		case len(builds) == 0:
 			return skip("the image does not tell what its software was compiled for")
 		case tegra.Known() && tegra.Value:

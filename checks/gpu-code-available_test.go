@@ -25,6 +25,8 @@ func TestGPUCodeAvailable(t *testing.T) {
 	tensorflow := framework("tensorflow", "12.5", "sm_60 sm_70 sm_80 sm_89 compute_90")
 	testCheck(t, gpuCodeAvailable, []row{
 		{"the image tells nothing", nil, "skip", ""},
+		{"the image could not be read", func(f *Facts) { f.Launch.Needs.Unread = []string{"/usr/lib: input/output error"} }, "unknown", "input/output error"},
+		{"other files could not be read", and(signs(cu121), func(f *Facts) { f.Launch.Needs.Unread = []string{"/usr/lib: input/output error"} }), "pass", ""},
 		{"machine code for the GPU", signs(cu121), "pass", "/venv/torch"},
 		{"a GPU from after torch", and(signs(cu121), capabilityIs("12.0")), "warn", "with CUDA capability sm_120 is not compatible with the image's torch (/venv/torch)|" + codeCU121 + "|is not compatible with the current PyTorch installation|209|no kernel image is available"},
 		{"a GPU that torch has dropped", and(signs(cu128), capabilityIs("7.0")), "warn", "sm_70 is not compatible"},
