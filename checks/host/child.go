@@ -119,6 +119,7 @@ func (c Child) start() (int, *os.File, error) {
 	if argv0 == "" {
 		argv0 = c.Path
 	}
+	defer coarseTimers()()
 	pid, err := syscall.ForkExec(c.Path, append([]string{argv0}, c.Args...), &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   childEnv(),

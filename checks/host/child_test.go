@@ -75,6 +75,14 @@ func testChild(args []string) {
 		dir, _ := os.Getwd()
 		sid, _ := unix.Getsid(0)
 		say(dir + "\n" + strconv.FormatBool(sid == os.Getpid()) + "\n" + strings.Join(os.Environ(), "\n") + "\n")
+	case "timers":
+		slack := func() string {
+			n, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+			return fmt.Sprintln(n, err)
+		}
+		say(slack())
+		ExactTimers()
+		say(slack())
 	case "grandchild":
 		cmd := exec.CommandContext(context.Background(), "/proc/self/exe")
 		cmd.Args = []string{testChildName, "hang"}
@@ -217,6 +225,23 @@ func TestChildIsAlone(t *testing.T) {
 	}
 	if said[0] != "/" || said[1] != "true" || !slices.Equal(said[2:], childEnv()) {
 		t.Errorf("directory, session leader, environment: %q", said)
+	}
+}
+
+// TestChildTimers: a child's timers are coarse until it wants exact ones, and this program's stay as they were.
+func TestChildTimers(t *testing.T) {
+	said, err := run(t, long, Child{}, "timers")
+	if err != nil || !slices.Equal(said, []string{"2000000 <nil>", "50000 <nil>"}) {
+		t.Errorf("%q, %v", said, err)
+	}
+	files, err := filepath.Glob("/proc/self/task/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		if slack, err := os.ReadFile(filepath.Join("/proc", filepath.Base(file), "timerslack_ns")); err == nil && strings.TrimSpace(string(slack)) == "2000000" {
+			t.Errorf("%s has a child's timers", file)
+		}
 	}
 }
 
