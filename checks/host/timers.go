@@ -8,7 +8,7 @@ import (
 
 // coarseTimers lets what this thread starts from now on sleep longer than it asked for, until the returned function is
 // called. Each Go program has a thread that wakes every 20 microseconds at first, which keeps a processor from taking
-// over other work: a launch with two children takes a sixth longer by it (PR_SET_TIMERSLACK(2const); it is inherited).
+// over other work: a launch with two children takes 7 % longer by it (PR_SET_TIMERSLACK(2const); it is inherited).
 func coarseTimers() (undo func()) {
 	runtime.LockOSThread()
 	before, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
