@@ -18,8 +18,9 @@ var cudaForwardCompat = Check{
 	ID:    "cuda-forward-compat",
 	Title: "the libcuda that programs load fits the driver and the GPUs",
 	Layer: Image,
-	Why:   mismatched,
-	CUDA:  []int{803, 804, 34},
+	Why: mismatched + ", where that libcuda is older than the loaded driver; with 804 on GeForce and TITAN where it is newer; " +
+		"with 34 where it is the stub for linking",
+	CUDA: []int{803, 804, 34},
 	Links: []string{
 		"https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html",
 		"https://github.com/gpustack/gpustack/issues/4678",
@@ -75,7 +76,7 @@ func (l firstLibcuda) troubled(certain bool, format string, args ...any) Result 
 	if certain && l.sure {
 		r.Status = StatusFail
 	}
-	return r.fix(l.undo)
+	return r.fix(l.undo...)
 }
 
 // judgeLibrary judges a compatibility library that comes first.
@@ -89,7 +90,7 @@ func (f Facts) judgeLibrary(first firstLibcuda) Result {
 		return pass("%s comes first by %s, and is of the loaded driver's version", first.library.Path, first.by)
 	case library.Compare(driver) < 0:
 		return first.troubled(library.Branch() < driver.Branch(), "%s comes before the driver's libcuda by %s, but is older than the loaded driver %s", first.library.Path, first.by, driver).
-			from(f.Host.Driver.Version.Source)
+			because(mismatched, 803).from(f.Host.Driver.Version.Source)
 	}
 	switch class := f.forwardClass(); {
 	case class == cuda.Unsupported:
@@ -99,19 +100,23 @@ func (f Facts) judgeLibrary(first firstLibcuda) Result {
 			from(f.Host.Driver.Version.Source)
 	case class == cuda.Supported:
 		return first.troubled(false, "%s comes before the driver's libcuda by %s, and is not known to serve driver %s", first.library.Path, first.by, driver).
-			from(f.Host.Driver.Version.Source)
+			because(mismatched, 803).from(f.Host.Driver.Version.Source)
 	}
 	return first.troubled(false, "%s comes before the driver's libcuda by %s, and these GPUs are not known to support forward compatibility", first.library.Path, first.by).
 		because(unsupported, 804)
 }
 
-// onGeForce is a newer library before the driver's own where forward compatibility is not supported.
+// onGeForce is a newer library before the driver's own where forward compatibility is not supported. Where it brings
+// another CUDA major, what the image starts would fail with 35 without it: the driver is the better fix.
 func (f Facts) onGeForce(first firstLibcuda, driver cuda.Driver) Result {
 	brings, have := bringsCUDA(*first.library), f.hostCUDA()
 	certain := have.Known() && brings.Major > have.Value.Major
 	r := first.troubled(certain, "%s comes before the driver's libcuda by %s, but GeForce and TITAN GPUs have no forward compatibility (driver %s)", first.library.Path, first.by, driver).
-		because(unsupported, 804)
-	return r.fix(f.newerDriver(brings)...).from(f.Host.Driver.Version.Source)
+		because(unsupported, 804).fix(f.newerDriver(brings)...).from(f.Host.Driver.Version.Source)
+	if certain {
+		r.Fix = append(f.newerDriver(brings), first.undo...)
+	}
+	return r
 }
 
 // bringsCUDA is the CUDA of a compatibility library: its own word, else that of the driver it came with; zero when unknown.

@@ -82,7 +82,8 @@ func TestCUDAForwardCompat(t *testing.T) {
 		{"a newer library on a data-centre GPU", and(tesla535, compat("580.65.06")), "pass", "forward compatibility|enable-cuda-compat|535.183.06"},
 		{"the same, and a script is started", and(tesla535, compat("580.65.06"), script), "pass", "forward compatibility"},
 		{"NGC 25.x on an H100 with R580", and(h100r580, compat("580.95.05")), "pass", "the driver's own"},
-		{"a newer library on a GeForce", and(geforce535, compat("580.65.06")), "fail", "804|GeForce|535.183.06|driver branch 580|--disable-hook=enable-cuda-compat"},
+		{"a newer library on a GeForce", and(geforce535, compat("580.65.06")), "fail", "804|GeForce|535.183.06|driver branch 580|DISABLED_HOOKS=enable-cuda-compat"},
+		{"the same, and NVIDIA's legacy mode put the hook in", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Route = oci.RouteLegacy }), "fail", `804|set cuda-compat-mode = "disabled"`},
 		{"on TITAN", and(titan535, compat("580.65.06")), "fail", "804"},
 		{"on a GeForce that NVML was not asked for", and(geforce535, everyGPU(notAsked), compat("580.65.06")), "fail", "804"},
 		{"on a GeForce, and a script is started", and(geforce535, compat("580.65.06"), script), "warn", "804"},
@@ -103,7 +104,7 @@ func TestCUDAForwardCompat(t *testing.T) {
 		{"the same version", and(gpus(1, t4), driver("575.57.08", "12.9"), compat("575.57.08"), note(575)), "pass", "the driver's own"},
 		{"above NVIDIA's runtime", and(geforce535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward = oci.Forward{Open: true} }), "unknown", "still to come"},
 		{"above NVIDIA's runtime, which makes the specification itself", and(tesla535, compat("580.65.06"), above), "pass", "forward compatibility"},
-		{"above NVIDIA's runtime, which makes the specification itself, on a GeForce", and(geforce535, compat("580.65.06"), above), "warn", "804"},
+		{"above NVIDIA's runtime, which makes the specification itself, on a GeForce", and(geforce535, compat("580.65.06"), above), "warn", "804|delete /usr/local/cuda/compat from the image"},
 
 		// Plain CDI.
 		{"it lies there", and(geforce535, compat("580.65.06"), plainCDI), "pass", "no enable-cuda-compat hook"},

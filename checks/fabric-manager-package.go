@@ -51,7 +51,7 @@ var fabricManagerPackage = Check{
 		}
 		if boot := f.Host.Stack.ManagerAtBoot; boot.Known() && !boot.Value {
 			return warn("nvidia-fabricmanager is not enabled, and nobody starts it at the next boot").
-				fix("systemctl enable nvidia-fabricmanager").from(boot.Source)
+				because("after it CUDA fails with 802 until somebody starts it", 802).fix("systemctl enable nvidia-fabricmanager").from(boot.Source)
 		}
 		return pass("%s, as the driver", version).from(from)
 	},

@@ -14,7 +14,7 @@ func TestFabricManagerPackage(t *testing.T) {
 		{"NSCQ of another version", packages(nscq("570.124.06")), "warn", "libnvidia-nscq-570 is 570.124.06, and the driver 570.86.15|do not see the NVSwitches|install libnvidia-nscq-570 of version 570.86.15"},
 		{"NSCQ of another version, offered", and(packages(nscq("570.124.06")), offer("libnvidia-nscq-570", "570.86.15-0ubuntu1")), "warn", "apt-get install libnvidia-nscq-570=570.86.15-0ubuntu1"},
 		{"NSCQ of the driver's version", packages(nscq("570.86.15")), "pass", "570.86.15, as the driver"},
-		{"nobody starts it at boot", stack(func(s *host.Stack) { s.ManagerAtBoot = known(false) }), "warn", "is not enabled, and nobody starts it at the next boot|systemctl enable nvidia-fabricmanager"},
+		{"nobody starts it at boot", stack(func(s *host.Stack) { s.ManagerAtBoot = known(false) }), "warn", "is not enabled, and nobody starts it at the next boot|after it CUDA fails with 802|systemctl enable nvidia-fabricmanager"},
 		{"started at boot", stack(func(s *host.Stack) { s.ManagerAtBoot = known(true) }), "pass", ""},
 		{"no unit to start", stack(func(s *host.Stack) { s.ManagerAtBoot = missing[bool]() }), "pass", ""},
 		{"not started beside GeForce, which needs none", and(gpus(2, rtx4090), stack(func(s *host.Stack) { s.ManagerAtBoot = known(false) })), "pass", "hurts nothing"},

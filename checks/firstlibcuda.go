@@ -15,7 +15,7 @@ import (
 type firstLibcuda struct {
 	library *image.CompatLibrary // nil: the driver's own
 	by      string               // what puts the library first; for the driver's own, why no other one is
-	undo    string               // what takes the library out
+	undo    []string             // what takes the library out, or puts the driver's first
 	stub    bool                 // the library is for linking only
 	tested  bool                 // the image's entrypoint puts it first only where it works
 	sure    bool                 // what is started changes nothing of it
@@ -64,7 +64,7 @@ func (f Facts) onPath(l *image.Loader) (first firstLibcuda, found bool) {
 		case f.holdsDriver(c):
 			return firstLibcuda{by: "LD_LIBRARY_PATH names " + c.Folder + " first"}, true
 		case c.Library != nil:
-			undo := "start it with an LD_LIBRARY_PATH without " + c.Folder
+			undo := []string{"start it with an LD_LIBRARY_PATH without " + c.Folder}
 			return firstLibcuda{library: c.Library, stub: c.Stub, by: "LD_LIBRARY_PATH (" + c.Folder + ")", undo: undo}, true
 		}
 	}
@@ -142,7 +142,7 @@ func (f Facts) byLegacy(l *image.Loader) firstLibcuda {
 	}
 	return firstLibcuda{
 		library: &newer[0], by: "NVIDIA's legacy mode (cuda-compat-mode = " + forward.Mode + ")",
-		undo: `set cuda-compat-mode = "disabled" in /etc/nvidia-container-runtime/config.toml`,
+		undo: []string{`set cuda-compat-mode = "disabled" in /etc/nvidia-container-runtime/config.toml`},
 	}
 }
 
@@ -165,12 +165,34 @@ func (f Facts) byHooks(l *image.Loader) firstLibcuda {
 			case takes:
 				return firstLibcuda{
 					library: &l.Toolkit[0], by: "the enable-cuda-compat hook",
-					undo: "leave the hook out: nvidia-ctk cdi generate --disable-hook=enable-cuda-compat",
+					undo: append(f.driverFirst(), f.withoutHook(l.Toolkit[0])),
 				}
 			}
 		}
 	}
 	return f.byConf(l, inert)
+}
+
+// driverFirst is how one container gets the driver's libcuda: LD_LIBRARY_PATH comes before the loader's cache.
+func (f Facts) driverFirst() []string {
+	folder := f.driverFolder()
+	if !image.IsSystemFolder(folder) {
+		return nil
+	}
+	return []string{"start it with an LD_LIBRARY_PATH that begins with " + folder + ", where the driver's lies"}
+}
+
+// withoutHook is how containers are started without the enable-cuda-compat hook. The variable is that of nvidia-ctk's
+// --disable-hook; nvidia-cdi-refresh, since toolkit 1.18, writes the specification anew at every boot.
+func (f Facts) withoutHook(library image.CompatLibrary) string {
+	switch f.Launch.GPUs.Route {
+	case oci.RouteLegacy:
+		return `set cuda-compat-mode = "disabled" in /etc/nvidia-container-runtime/config.toml`
+	case oci.RouteJITCDI:
+		return "delete " + path.Dir(library.Path) + " from the image"
+	}
+	return "leave the hook out on this host: NVIDIA_CTK_CDI_GENERATE_DISABLED_HOOKS=enable-cuda-compat in " +
+		"/etc/nvidia-container-toolkit/nvidia-cdi-refresh.env, then systemctl restart nvidia-cdi-refresh"
 }
 
 // hookTakes is the rule of enable-cuda-compat. Until 2026 it compared the branches alone; since then the library's note,
@@ -224,7 +246,7 @@ func (f Facts) byConf(l *image.Loader, inert string) firstLibcuda {
 		case name >= "00-nvcr-":
 			return firstLibcuda{why: c.File + " comes first or last by the toolkit's version"}
 		default:
-			undo := "delete " + c.File + " from the image, or bind /dev/null over it"
+			undo := append(f.driverFirst(), "delete "+c.File+" from the image, or bind /dev/null over it")
 			return firstLibcuda{library: c.Library, stub: c.Stub, by: c.File, undo: undo}
 		}
 	}

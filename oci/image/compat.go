@@ -129,7 +129,7 @@ func compatFolders(root Files, more []string, conf loaderConf) ([]string, error)
 		more = append(more, entry.folder)
 	}
 	for _, folder := range more {
-		if !isSystemFolder(folder) {
+		if !IsSystemFolder(folder) {
 			folders = append(folders, withLibraries(folder)...)
 		}
 	}

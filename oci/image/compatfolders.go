@@ -54,8 +54,8 @@ func loaderFolders(root Files) (conf loaderConf) {
 	return conf
 }
 
-// isSystemFolder tells a folder that may hold thousands of libraries, and that is asked only for libcuda.so.1.
-func isSystemFolder(folder string) bool {
+// IsSystemFolder tells a folder that may hold thousands of libraries, and that is asked only for libcuda.so.1.
+func IsSystemFolder(folder string) bool {
 	for _, system := range systemFolders {
 		if folder == system || folder == strings.TrimPrefix(system, "/usr") {
 			return true

@@ -12,7 +12,7 @@ import (
 // it: a mount onto a folder that was looked into, or onto one above it, may bring libraries or hide them, and what
 // was read is then no longer the whole truth.
 func (c Compat) Behind(mounts []specs.Mount, env []string) Compat {
-	folders := slices.DeleteFunc(CompatFolders(env), isSystemFolder) // there the driver's own libraries are mounted
+	folders := slices.DeleteFunc(CompatFolders(env), IsSystemFolder) // there the driver's own libraries are mounted
 	for _, m := range mounts {
 		target := path.Clean(m.Destination)
 		if c.Loader != nil {

@@ -97,7 +97,7 @@ func onPath(root Files, folder string) Candidate {
 		return Candidate{Folder: folder, Unread: "not an absolute path"}
 	}
 	folder = path.Clean(folder)
-	c := Candidate{Folder: folder, System: isSystemFolder(folder)}
+	c := Candidate{Folder: folder, System: IsSystemFolder(folder)}
 	file := folder + "/libcuda.so.1"
 	info, err := root.Stat(file)
 	switch {
@@ -122,7 +122,7 @@ func onPath(root Files, folder string) Candidate {
 
 // inConf looks for any libcuda: ldconfig makes the link of that name.
 func inConf(root Files, folder string) Candidate {
-	c := Candidate{Folder: folder, System: isSystemFolder(folder)}
+	c := Candidate{Folder: folder, System: IsSystemFolder(folder)}
 	names, err := root.ReadDir(folder, maxFolder)
 	if c.System || absent(err) {
 		return c
