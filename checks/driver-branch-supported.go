@@ -32,7 +32,7 @@ var driverBranchSupported = Check{
 			return unknown("whether branch %d is supported is not known (%s)", driver.Branch(), cuda.LifecycleDate)
 		case row.EOL():
 			return warn("driver %s is of branch %d, whose support has ended%s", version.Value, row.Branch, inParentheses(row.EndOfLife)).
-				fix("move to a supported branch that drives these GPUs; the long-term one lives longest").from(version.Source)
+				fix("move to a supported branch that drives these GPUs; the long-term one lives longest (gpu-preflight plan --driver BRANCH)").from(version.Source)
 		}
 		return pass("branch %d is supported%s", row.Branch, until(row.EndOfLife)).from(version.Source)
 	},
