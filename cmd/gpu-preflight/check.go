@@ -17,6 +17,8 @@ func checkCommand() *cli.Command {
 		Name:  "check",
 		Usage: "would this container start here?",
 		Description: "Judges a launch as the hook would. Without --bundle it is a launch that gets GPUs by --route.\n" +
+			"In the image (--bundle, --rootfs, --image with --deep) it looks for the CUDA and the GPUs that torch and others\n" +
+			"were built for, and for a libcuda that comes before the driver's.\n" +
 			"Exit code 0: it may start, 1: it is refused, 2: wrong usage or unreadable input.\n\n" + example(
 			"gpu-preflight check --bundle /run/containerd/io.containerd.runtime.v2.task/moby/ID",
 			"gpu-preflight check --env 'NVIDIA_REQUIRE_CUDA=cuda>=13.0'",

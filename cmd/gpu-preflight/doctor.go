@@ -17,6 +17,7 @@ func doctorCommand() *cli.Command {
 		Name:  "doctor",
 		Usage: "what is wrong with this host, layer by layer, and what mends it",
 		Description: "Looks at the host alone: hardware, kernel modules, libraries, utilities, packages, fabric, container side. Changes nothing.\n" +
+			"Its fixes fit this host's packages; gpu-preflight plan has the steps to another driver.\n" +
 			"Exit code 0: GPU containers can run (warnings included), 1: a check failed, 2: wrong usage or unreadable input.\n\n" + example(
 			"gpu-preflight doctor",
 			"gpu-preflight doctor --verbose",
