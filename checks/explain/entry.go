@@ -114,8 +114,20 @@ func checkEntry(c checks.Check) Entry {
 		Key: c.ID, Title: "the check " + c.ID + ": " + c.Title, Layer: string(c.Layer),
 		Meaning: strings.ToUpper(c.Why[:1]) + c.Why[1:], CUDA: c.CUDA, After: c.After, Links: c.Links,
 		Checks: []Check{{c.ID, c.Title}}, Causes: mostly.Causes,
-		Unproven: "the causes are the usual ones; what was found here stands in the refusal and in gpu-preflight logs",
+		Unproven: foundIn(c, len(mostly.Causes) > 0),
 	}
+}
+
+// foundIn says where the finding of a check stands, and its fix: a check of doctor's is in no refusal.
+func foundIn(c checks.Check, caused bool) string {
+	where := "the refusal and in gpu-preflight logs"
+	if c.Doctor {
+		where = "gpu-preflight doctor"
+	}
+	if !caused {
+		return "what was found here, with its fix, stands in " + where
+	}
+	return "the causes are the usual ones; what was found here stands in " + where
 }
 
 func xidEntry(key string, number int) Entry {
