@@ -52,6 +52,15 @@ func fail(format string, args ...any) Result { return result(StatusFail, format,
 
 func unknown(format string, args ...any) Result { return result(StatusUnknown, format, args...) }
 
+// Refusal is what a result that refuses says: an unknown one does so by the policy alone, and tells only why it is not
+// known.
+func (r Result) Refusal() string {
+	if r.Status != StatusUnknown {
+		return r.What
+	}
+	return `the policy refuses what is unknown: whether ` + r.Title + " (" + r.What + ")"
+}
+
 // fix adds what to bring about.
 func (r Result) fix(lines ...string) Result {
 	r.Fix = append(r.Fix, lines...)

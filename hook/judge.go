@@ -27,7 +27,7 @@ type Verdict struct {
 	Reason      string          `json:"reason,omitempty"`       // why it was not judged: exempt, not a GPU launch
 	Results     []checks.Result `json:"results,omitempty"`
 
-	refusing []string // IDs of the results that refuse, in the order of the checks
+	Refusing []string `json:"-"` // IDs of the results that refuse, in the order of the checks
 }
 
 // Judge is the one judgement that hook, shim, check, demo and fleet share: facts of the host and of the launch
@@ -119,10 +119,10 @@ func (p Policy) decide(results []checks.Result) Verdict {
 	v := Verdict{Verdict: Allow, Mode: p.Mode, Results: results}
 	for _, r := range results {
 		if p.refuses(r) {
-			v.refusing = append(v.refusing, r.ID)
+			v.Refusing = append(v.Refusing, r.ID)
 		}
 	}
-	refused := len(v.refusing) > 0
+	refused := len(v.Refusing) > 0
 	switch {
 	case p.Mode == ModeOff:
 	case refused && p.Mode == ModeEnforce:

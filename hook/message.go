@@ -53,7 +53,7 @@ func Message(v Verdict) string {
 func causes(v Verdict) (root *checks.Result, others []string) {
 	for i, r := range v.Results {
 		switch {
-		case !slices.Contains(v.refusing, r.ID):
+		case !slices.Contains(v.Refusing, r.ID):
 		case root == nil:
 			root = &v.Results[i]
 		default:
@@ -66,7 +66,7 @@ func causes(v Verdict) (root *checks.Result, others []string) {
 func compose(r checks.Result, others []string, fixes int) string {
 	var b strings.Builder
 	b.WriteString("gpu-preflight refused this container: ")
-	b.WriteString(r.What)
+	b.WriteString(r.Refusal())
 	if r.Why != "" {
 		b.WriteString("; " + r.Why)
 	}

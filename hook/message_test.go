@@ -36,8 +36,8 @@ func TestMessage(t *testing.T) {
 			), "gpu-preflight refused this container: f [f; gpu-preflight logs]",
 		},
 		{
-			"an unknown fact that the policy refuses, behind one that it does not", refusing(checks.Result{ID: "v", What: "v", Status: checks.StatusUnknown}, checks.Result{ID: "u", What: "not read", Status: checks.StatusUnknown}),
-			"gpu-preflight refused this container: not read [u; gpu-preflight logs]",
+			"an unknown fact that the policy refuses, behind one that it does not", refusing(checks.Result{ID: "v", What: "v", Status: checks.StatusUnknown}, checks.Result{ID: "u", Title: "all is well", What: "not read", Status: checks.StatusUnknown}),
+			"gpu-preflight refused this container: the policy refuses what is unknown: whether all is well (not read) [u; gpu-preflight logs]",
 		},
 		{"nothing to tell", refusing(), "gpu-preflight refused this container [gpu-preflight logs]"},
 		{

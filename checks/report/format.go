@@ -84,6 +84,9 @@ func byCheck(results []checks.Result) []checks.Result {
 // status that needs attention. Unknown facts refuse only where nothing fails, and what may mend itself never does.
 func decisive(r Report) []checks.Result {
 	refused := r.Verdict == "refuse" || r.WouldRefuse
+	if refused && len(r.Refusing) > 0 {
+		return slices.DeleteFunc(slices.Clone(r.Results), func(one checks.Result) bool { return !slices.Contains(r.Refusing, one.ID) })
+	}
 	for _, status := range []checks.Status{checks.StatusFail, checks.StatusWarn, checks.StatusUnknown} {
 		var found []checks.Result
 		for _, result := range r.Results {

@@ -23,6 +23,7 @@ type Report struct {
 	Host        Host            `json:"host"`
 	Container   Container       `json:"container,omitzero"`
 	Results     []checks.Result `json:"results"`
+	Refusing    []string        `json:"-"`                   // IDs of the results that refuse, where the policy decided
 	Use         string          `json:"use,omitempty"`       // doctor: how the host is used
 	Cause       []string        `json:"cause,omitempty"`     // doctor: the check to read first, then those that say why
 	Questions   []checks.Answer `json:"questions,omitempty"` // doctor: what somebody asks first on such a host

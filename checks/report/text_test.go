@@ -109,7 +109,8 @@ func TestSentence(t *testing.T) {
 		{report.Report{Verdict: "warn", Results: []checks.Result{coming}}, "starts, with 1 failure that does not refuse"},
 		{report.Report{Verdict: "allow", Mode: "off", Results: []checks.Result{failed}, Reason: "mode off"}, "starts, with 1 failure that does not refuse: mode off"},
 		{report.Report{Verdict: "refuse", Results: []checks.Result{coming, warned, unread, failed, other}}, "refused: " + failed.What + " [cuda-requirement, cuda-driver-version]"},
-		{report.Report{Verdict: "refuse", Results: []checks.Result{warned, unread}}, "refused: not asked [nvml-responds]"},
+		{report.Report{Verdict: "refuse", Results: []checks.Result{warned, unread}}, "refused: the policy refuses what is unknown: whether " + unread.Title + " (not asked) [nvml-responds]"},
+		{report.Report{Verdict: "refuse", Refusing: []string{"cuda-driver-version"}, Results: []checks.Result{unread, failed, other}}, "refused: " + failed.What + " [cuda-driver-version]"},
 		{report.Report{Verdict: "refuse", Reason: "said so"}, "refused: said so"},
 		{
 			report.Report{Verdict: "warn", Mode: "warn", WouldRefuse: true, Results: []checks.Result{failed}},

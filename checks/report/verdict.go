@@ -54,5 +54,5 @@ func cause(r Report) string {
 	if len(found) == 0 {
 		return r.Reason
 	}
-	return found[0].What + " [" + ids(found) + "]"
+	return found[0].Refusal() + " [" + ids(found) + "]"
 }

@@ -36,7 +36,7 @@ func color(c *cli.Context) bool {
 func (j judged) report() report.Report {
 	v := j.verdict
 	r := report.Report{
-		Verdict: v.Verdict, Mode: string(v.Mode), WouldRefuse: v.WouldRefuse, Reason: v.Reason, Results: v.Results,
+		Verdict: v.Verdict, Mode: string(v.Mode), WouldRefuse: v.WouldRefuse, Reason: v.Reason, Results: v.Results, Refusing: v.Refusing,
 		Host: hostShown(j.facts), Container: j.container(),
 	}
 	if j.waited > 0 && v.Verdict != hook.Refuse {
