@@ -185,10 +185,10 @@ func (f Facts) driverFirst() []string {
 // withoutHook is how containers are started without the enable-cuda-compat hook. The variable is that of nvidia-ctk's
 // --disable-hook; nvidia-cdi-refresh, since toolkit 1.18, writes the specification anew at every boot.
 func (f Facts) withoutHook(library image.CompatLibrary) string {
-	switch f.Launch.GPUs.Route {
-	case oci.RouteLegacy:
+	if f.Launch.GPUs.Route == oci.RouteLegacy {
 		return `set cuda-compat-mode = "disabled" in /etc/nvidia-container-runtime/config.toml`
-	case oci.RouteJITCDI:
+	}
+	if f.Launch.GPUs.Route == oci.RouteJITCDI {
 		return "delete " + path.Dir(library.Path) + " from the image"
 	}
 	return "leave the hook out on this host: NVIDIA_CTK_CDI_GENERATE_DISABLED_HOOKS=enable-cuda-compat in " +
