@@ -50,6 +50,15 @@ func TestTablesAreRead(t *testing.T) {
 	}
 }
 
+// TestNamedEntriesHaveNoTitle: an entry of a number has the name that CUDA's or NVML's own table gives it, and no other.
+func TestNamedEntriesHaveNoTitle(t *testing.T) {
+	for _, r := range entryRows() {
+		if _, _, numbered := numberOf(r.key); numbered != (r.title == "") {
+			t.Errorf("%s: title %q", r.key, r.title)
+		}
+	}
+}
+
 // TestTablesFit: what one table names is in the other.
 func TestTablesFit(t *testing.T) {
 	layers := []string{"hardware", "kernel", "libraries", "utilities", "packages", "fabric", "container", "image"}
