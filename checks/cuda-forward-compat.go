@@ -89,7 +89,8 @@ func (f Facts) judgeLibrary(first firstLibcuda) Result {
 	case library.Compare(driver) == 0:
 		return pass("%s comes first by %s, and is of the loaded driver's version", first.library.Path, first.by)
 	case library.Compare(driver) < 0:
-		return first.troubled(library.Branch() < driver.Branch(), "%s comes before the driver's libcuda by %s, but is older than the loaded driver %s", first.library.Path, first.by, driver).
+		older := library.Branch() < driver.Branch() && (first.library.Note == nil || !first.library.Note.Serves(driver.Branch()))
+		return first.troubled(older, "%s comes before the driver's libcuda by %s, but is older than the loaded driver %s", first.library.Path, first.by, driver).
 			because(mismatched, 803).from(f.Host.Driver.Version.Source)
 	}
 	switch class := f.forwardClass(); {

@@ -113,10 +113,16 @@ func TestCUDAForwardCompat(t *testing.T) {
 		{"by ld.so.conf.d, and a script is started", and(geforce580, conf575, plainCDI, script), "warn", "803"},
 		{"by ld.so.conf.d, newer, on a GeForce", and(geforce535, compat("580.65.06"), inConf("00-cuda-compat.conf", "580.65.06"), plainCDI), "fail", "804"},
 		{"by ld.so.conf.d, on a data-centre GPU", and(tesla535, compat("580.65.06"), inConf("00-cuda-compat.conf", "580.65.06"), plainCDI), "pass", "forward compatibility"},
-		{"a file behind those of the toolkit", and(geforce580, compat("575.57.08"), inConf("zz-compat.conf", "575.57.08"), plainCDI), "pass", "the driver's own"},
+		{"a file behind those of the toolkit", and(geforce580, compat("575.57.08"), inConf("zz-nvcr.conf", "575.57.08"), plainCDI), "pass", "the driver's own"},
+		{"a file behind those of older toolkits", and(geforce580, compat("575.57.08"), inConf("vllm-compat.conf", "575.57.08"), plainCDI), "unknown", "toolkit's version"},
 		{"a file between those of two toolkits", and(geforce580, compat("575.57.08"), inConf("cuda-compat.conf", "575.57.08"), plainCDI), "unknown", "toolkit's version"},
 		{"the cache is the image's own", and(geforce580, conf575, func(f *Facts) { f.Launch.GPUs.Forward = oci.Forward{} }), "unknown", "own cache"},
 		{"/etc/ld.so.conf has an order of its own", and(geforce580, conf575, plainCDI, loaded(func(l *image.Loader) { l.ConfWhy = "x" })), "unknown", ""},
+		{"/etc/ld.so.conf names a folder itself", and(geforce580, compat("575.57.08"), plainCDI, loaded(func(l *image.Loader) { l.ConfWhy = "/etc/ld.so.conf has an order of its own" })), "unknown", "order of its own"},
+		{"nothing writes the cache anew, which may have any folder first", and(tesla535, compat("580.65.06"), func(f *Facts) { f.Launch.GPUs.Forward = oci.Forward{} }), "unknown", "own cache"},
+		{"older by its version, and serves the driver by its note", and(geforce580, conf575, plainCDI, loaded(func(l *image.Loader) {
+			l.Conf[0].Library = &image.CompatLibrary{Path: "/usr/local/cuda/compat/libcuda.so.575.57.08", Version: "575.57.08", Note: &image.Note{CUDA: "12.9", Branches: []int{570, 580}}}
+		})), "warn", "older"},
 		{"NVIDIA's legacy hook puts the driver's folder first (gpustack/gpustack#4678)", and(geforce580, conf575, legacyMode("ldconfig")), "pass", "the driver's own"},
 		{"device nodes alone", and(geforce580, conf575, func(f *Facts) { f.Launch.GPUs.Route = oci.RouteDevices }), "unknown", ""},
 

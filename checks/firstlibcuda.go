@@ -228,23 +228,28 @@ func (f Facts) hookCompares(library image.CompatLibrary) (driver, of cuda.Driver
 	return driver, of, err == nil && wrong == nil
 }
 
-// byConf goes through /etc/ld.so.conf.d as update-ldcache does: it adds the driver's folder in 00-nvcr-*.conf, or in
-// nvcr-*.conf before toolkit 1.17.5, where no file names it.
+// byConf goes through /etc/ld.so.conf.d as update-ldcache does: it names the driver's folder in 00-nvcr-*.conf, in
+// nvcr-*.conf before toolkit 1.17.5, or in zz-nvcr-*.conf where it is one of the distribution's (toolkit 1.20,
+// internal/ldconfig), each where no file names it.
 func (f Facts) byConf(l *image.Loader, inert string) firstLibcuda {
+	switch {
+	case !f.Launch.GPUs.Forward.UpdatesCache && l.Cache:
+		return firstLibcuda{why: "the image's own cache of the loader counts at this launch, which may name any libcuda of the image first"}
+	case l.ConfWhy != "":
+		return firstLibcuda{why: l.ConfWhy}
+	}
 	for _, c := range l.Conf {
 		name := path.Base(c.File)
 		switch {
-		case f.holdsDriver(c) || name >= "nvcr-":
+		case f.holdsDriver(c) || name >= "zz-nvcr-":
 			return firstLibcuda{by: inert}
 		case c.Library == nil && c.Unread == "":
 		case c.Unread != "":
 			return firstLibcuda{why: c.File + ": " + c.Folder + ": " + c.Unread}
-		case !f.Launch.GPUs.Forward.UpdatesCache:
-			return firstLibcuda{why: "the image's own cache decides between " + c.Folder + " (" + c.File + ") and the driver's folder"}
-		case l.ConfWhy != "" || !l.Cache:
-			return firstLibcuda{why: c.File + " names " + c.Folder + ": " + firstKnown(l.ConfWhy, "the image has no cache of the loader")}
+		case !l.Cache:
+			return firstLibcuda{why: c.File + " names " + c.Folder + ": the image has no cache of the loader"}
 		case name >= "00-nvcr-":
-			return firstLibcuda{why: c.File + " comes first or last by the toolkit's version"}
+			return firstLibcuda{why: c.File + " comes before or after the driver's folder by the toolkit's version"}
 		default:
 			undo := append(f.driverFirst(), "delete "+c.File+" from the image, or bind /dev/null over it")
 			return firstLibcuda{library: c.Library, stub: c.Stub, by: c.File, undo: undo}
