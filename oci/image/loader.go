@@ -78,6 +78,9 @@ func (s *starter) steered(p Program) string {
 	if _, sure := s.follow(p.Args); !sure { // it takes up what env sets
 		return "what is started may set LD_LIBRARY_PATH itself"
 	}
+	if s.entrypoint && s.sourced(turnsLoader) {
+		return "a script in " + ngcScripts + " may set LD_LIBRARY_PATH"
+	}
 	if strings.Contains(s.env["LD_PRELOAD"], "libcuda") {
 		return "LD_PRELOAD names a libcuda"
 	}

@@ -107,6 +107,15 @@ func TestReadLoader(t *testing.T) {
 		{about: "not included", files: []string{"etc/ld.so.conf = \n"}, check: confWhy("does not include")},
 		{about: "a script", change: func(p *Program) { p.Args = []string{"/entrypoint.sh"} }, steered: "may set LD_LIBRARY_PATH"},
 		{about: "nobody knows", change: func(p *Program) { p.Args = nil }, steered: "may set LD_LIBRARY_PATH"},
+		{
+			about: "NVIDIA's entry point, and a script beside it that sets LD_LIBRARY_PATH", steered: "entrypoint.d may set LD_LIBRARY_PATH",
+			files:  []string{"opt/nvidia/entrypoint.d/99z.sh = export LD_LIBRARY_PATH=\"/opt/hpcx/lib:$LD_LIBRARY_PATH\"\n"},
+			change: func(p *Program) { p.Args = append([]string{"/opt/nvidia/nvidia_entrypoint.sh"}, p.Args...) },
+		},
+		{
+			about: "NVIDIA's entry point, which is not used",
+			files: []string{"opt/nvidia/entrypoint.d/99z.sh = export LD_LIBRARY_PATH=/x\n"},
+		},
 		{about: "vLLM's own switch", change: func(p *Program) { p.Env = append(p.Env, "VLLM_ENABLE_CUDA_COMPATIBILITY=1") }, steered: "VLLM_ENABLE_CUDA_COMPATIBILITY"},
 		{about: "vLLM's own switch, off", change: func(p *Program) {
 			p.Env = append(p.Env, "VLLM_ENABLE_CUDA_COMPATIBILITY=0", "NV_CUDA_COMPAT_PACKAGE=cuda-compat-12-9")

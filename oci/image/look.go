@@ -84,6 +84,9 @@ func Reads(file string) bool {
 	if path.Base(path.Dir(file)) == "ld.so.conf.d" && strings.HasSuffix(name, ".conf") {
 		return true
 	}
+	if path.Dir(file) == ngcScripts && strings.HasSuffix(name, ".sh") {
+		return true
+	}
 	if slices.ContainsFunc(told, func(f framework) bool { return path.Base(f.file) == name }) {
 		return true
 	}

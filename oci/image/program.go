@@ -92,6 +92,8 @@ type starter struct {
 	cwd    string
 	user   string
 	mounts []string
+
+	entrypoint bool // NVIDIA's is on the way
 }
 
 func newStarter(files Files, p Program) *starter {
@@ -105,13 +107,7 @@ func newStarter(files Files, p Program) *starter {
 
 // The programs that only start the rest of their command line, with the options of theirs that take a value.
 var starters = map[string]string{
-	"tini": "pe", "tini-static": "pe", "docker-init": "pe", "dumb-init": "r", "catatonit": "", "nvidia_entrypoint.sh": "",
-}
-
-// startersOfOthers are programs written in Python that start other ones: what they have beside them proves nothing about
-// what those load.
-var startersOfOthers = []string{
-	"conda", "mamba", "poetry", "pipenv", "pdm", "hatch", "tox", "nox", "pipx", "supervisord", "circusd", "honcho",
+	"tini": "pe", "tini-static": "pe", "docker-init": "pe", "dumb-init": "r", "catatonit": "", ngcEntrypoint: "",
 }
 
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(?:3|(3\.\d{1,2}))?$`) })
@@ -123,6 +119,7 @@ func (s *starter) follow(args []string) (p python, ok bool) {
 		if len(args) == 0 {
 			break
 		}
+		s.entrypoint = s.entrypoint || path.Base(args[0]) == ngcEntrypoint
 		if rest, known := s.through(path.Base(args[0]), args[1:]); known {
 			args = rest
 			continue
@@ -131,15 +128,13 @@ func (s *starter) follow(args []string) (p python, ok bool) {
 		if !found {
 			break
 		}
-		if slices.Contains(startersOfOthers, path.Base(file)) {
-			break
-		}
 		if interpreter := s.shebang(file); interpreter != nil {
 			args = slices.Concat(interpreter, []string{file}, args[1:])
 			continue
 		}
 		if m := pythonName().FindStringSubmatch(path.Base(file)); m != nil {
-			return s.python(file, m[1], args[1:])
+			p, ok = s.python(file, m[1], args[1:])
+			return p, ok && (!s.entrypoint || !s.sourced(turnsPython))
 		}
 		break
 	}
@@ -211,13 +206,20 @@ const maxScript = 64 << 10
 
 // python reads the interpreter's own options. With -S it has no packages.
 func (s *starter) python(file, version string, args []string) (python, bool) {
-	letters, args := pythonOptions(args)
+	letters, module, args := pythonOptions(args)
 	has := func(one string) bool { return strings.ContainsAny(letters, one) }
 	p := python{path: file, version: version, noUser: has("sI"), ignoresEnv: has("EI")}
+	script := ""
+	if len(args) > 0 {
+		script = args[0]
+	}
+	if isTool(script, module) || isArchive(script) {
+		return python{}, false
+	}
 	switch {
 	case has("IP"):
-	case len(args) > 0:
-		p.script = path.Dir(s.absolute(args[0]))
+	case script != "":
+		p.script = path.Dir(s.absolute(script))
 	default: // -m, -c and a prompt
 		p.script = s.cwd
 	}
@@ -232,9 +234,9 @@ func (s *starter) python(file, version string, args []string) (python, bool) {
 	return p, !has("S") && s.env["PYTHONHOME"] == ""
 }
 
-// pythonOptions are the letters of an interpreter's options, and the script with its own; none behind -m and -c
-// (python --help).
-func pythonOptions(args []string) (letters string, script []string) {
+// pythonOptions are the letters of an interpreter's options, and what it runs: a module (-m), or a script with its own
+// options; neither behind -c (python --help).
+func pythonOptions(args []string) (letters, module string, script []string) {
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
 		word := args[0]
 		args = args[1:]
@@ -244,13 +246,17 @@ func pythonOptions(args []string) (letters string, script []string) {
 		before, value, takes := cutAny(word[1:], "mcWX")
 		letters += before
 		switch {
-		case takes == 'm' || takes == 'c':
-			return letters, nil
+		case takes == 'm' && value == "" && len(args) > 0:
+			return letters, args[0], nil
+		case takes == 'm':
+			return letters, value, nil
+		case takes == 'c':
+			return letters, "", nil
 		case takes != 0 && value == "" && len(args) > 0:
 			args = args[1:]
 		}
 	}
-	return letters, args
+	return letters, "", args
 }
 
 // cutAny cuts a word around the first of some letters; 0: it has none.
