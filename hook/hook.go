@@ -251,14 +251,16 @@ func (o Options) wait(ctx context.Context, world World, facts host.Facts, first 
 // mayProve tells whether the image's files can prove that this host cannot serve it. They may tell of a need where the
 // driver brings no CUDA of the newest major version; with one that does they could only tell of limits. They may hold a
 // libcuda that comes before the driver's: the environment names its folder, or a base image of CUDA brings one that is
-// older than the driver, and the loader's cache is written anew. Other launches are spared the look.
+// older than the driver, the loader's cache is written anew, and a doubt would refuse or a Python may be started, without
+// which it is a doubt. Other launches are spared the look.
 func mayProve(root string, launch checks.Launch, p Policy) bool {
 	if p.Evidence == EvidenceOff {
 		return false
 	}
 	driver := host.LoadedDriver(root)
 	return checks.OlderMajor(driver) || image.NamesLibcuda(launch.Container.Env) ||
-		launch.GPUs.Forward.UpdatesCache && checks.NewerThan(driver, launch.Needs.CUDAVersion)
+		launch.GPUs.Forward.UpdatesCache && checks.NewerThan(driver, launch.Needs.CUDAVersion) &&
+			(p.refusesDoubts() || image.ProgramOf(launch.Container).MayBePython())
 }
 
 // needsCompat tells whether the image's compatibility libraries can matter: something that the image asks for is

@@ -161,3 +161,13 @@ func DefaultPolicy() Policy {
 		Log:     Log{File: "/var/log/gpu-preflight/launches.jsonl", Journald: true},
 	}
 }
+
+// refusesDoubts tells whether the warning of a check refuses.
+func (p Policy) refusesDoubts() bool {
+	for _, setting := range p.Checks {
+		if setting == SettingRefuse {
+			return true
+		}
+	}
+	return false
+}

@@ -6,6 +6,22 @@ import (
 	"strings"
 )
 
+// MayBePython tells whether a container may surely start a Python, by the words of its command line alone.
+func (p Program) MayBePython() bool {
+	s, args := newStarter(nil, p), p.Args
+	for range maxHops {
+		if len(args) == 0 {
+			return false
+		}
+		rest, known := s.through(path.Base(args[0]), args[1:])
+		if !known {
+			return path.Ext(args[0]) != ".sh"
+		}
+		args = rest
+	}
+	return false
+}
+
 // tools are programs written in Python that start other ones, or that use none of what lies beside them: it proves nothing
 // about what the container loads. Some are modules of Python's own.
 var tools = []string{
