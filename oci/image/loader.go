@@ -104,7 +104,12 @@ func onPath(root Files, folder string) Candidate {
 	file := folder + "/libcuda.so.1"
 	info, err := root.Stat(file)
 	switch {
-	case c.System || absent(err):
+	case c.System:
+		return c
+	case absent(err):
+		if names, _ := root.ReadDir(folder, maxFolder); slices.Contains(names, "libcuda.so.1") {
+			c.Unread = "a link that leads to nothing of the image" // in the container it may lead to the driver's
+		}
 		return c
 	case err != nil:
 		c.Unread = "not readable"

@@ -75,6 +75,10 @@ func TestReadLoader(t *testing.T) {
 				}
 			},
 		},
+		{
+			about: "a link to where the driver's is put", path: "/opt/links:/usr/local/cuda/compat", order: "/opt/links a link that leads to nothing of the image; /usr/local/cuda/compat 575.57.08",
+			files: append([]string{"opt/links/libcuda.so.1 -> /usr/lib/x86_64-linux-gnu/libcuda.so.1"}, compat...),
+		},
 		{about: "a folder with two", files: append([]string{"opt/c/libcuda.so.570.1", "opt/c/libcuda.so.580.1", "etc/ld.so.conf.d/a.conf = /opt/c\n"}, compat...), order: "a.conf /opt/c more than one libcuda"},
 		{about: "what the toolkit may take", files: compat, check: func(t *testing.T, l *Loader) {
 			t.Helper()
