@@ -238,6 +238,10 @@ func (f Facts) byConf(l *image.Loader, inert string) firstLibcuda {
 	case l.ConfWhy != "":
 		return firstLibcuda{why: l.ConfWhy}
 	}
+	return f.byFiles(l, inert)
+}
+
+func (f Facts) byFiles(l *image.Loader, inert string) firstLibcuda {
 	for _, c := range l.Conf {
 		name := path.Base(c.File)
 		switch {

@@ -245,15 +245,14 @@ func pythonOptions(args []string) (letters, module string, script []string) {
 		}
 		before, value, takes := cutAny(word[1:], "mcWX")
 		letters += before
-		switch {
-		case takes == 'm' && value == "" && len(args) > 0:
-			return letters, args[0], nil
-		case takes == 'm':
+		if takes != 0 && value == "" && len(args) > 0 {
+			value, args = args[0], args[1:]
+		}
+		switch takes {
+		case 'm':
 			return letters, value, nil
-		case takes == 'c':
+		case 'c':
 			return letters, "", nil
-		case takes != 0 && value == "" && len(args) > 0:
-			args = args[1:]
 		}
 	}
 	return letters, "", args
