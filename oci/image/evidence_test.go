@@ -463,15 +463,18 @@ func TestEvidenceUncertain(t *testing.T) {
 		"usr/local/cuda-12.6/lib64/libcudart.so.12.6.77", "usr/local/cuda-12.6/lib64/libcudart.so.12 -> libcudart.so.12.6.77",
 		"opt/conda/conda-meta/cuda-cudart-12.1.105-0.json", "opt/conda/conda-meta/cuda-version-12.6-3.json",
 		torchIs("app/.venv/lib/python3.12/site-packages/", "13.0"), "usr/lib/ollama/cuda_v13/libcudart.so.13.0.96",
+		"opt/libtorch/build-version = 2.8.0+cu129\n", "deps/libtorch/build-version = 2.4.1+cu118\n", "libtorch/build-version = 2.8.0+cpu\n",
 	)
 	want := []Evidence{
 		{"conda", "12.1", "/opt/conda/conda-meta/cuda-cudart-12.1.105-0.json", false, "/opt/conda", ""},
 		{"torch", "13.0", "/app/.venv/lib/python3.12/site-packages/torch/version.py", false, "/app/.venv/lib/python3.12/site-packages", ""},
 		{"toolkit", "12.6", "/usr/local/cuda/version.json", false, "/usr/local/cuda", ""},
 		{"cudart", "12.6", "/usr/local/cuda/lib64/libcudart.so.12.6.77", false, "/usr/local/cuda/lib64", ""},
+		{"torch", "11.8", "/deps/libtorch/build-version", false, "/deps/libtorch", ""},
+		{"torch", "12.9", "/opt/libtorch/build-version", false, "/opt/libtorch", ""},
 		{"cudart", "13.0", "/usr/lib/ollama/cuda_v13/libcudart.so.13.0.96", false, "/usr/lib/ollama/cuda_v13", ""},
 	}
-	if got := findIn(t, top, Program{Args: []string{"/bin/serve"}}); !reflect.DeepEqual(got.Evidence, want) {
+	if got := findIn(t, top, Program{Args: []string{"/bin/serve"}, Env: []string{"LIBTORCH=/deps/libtorch"}}); !reflect.DeepEqual(got.Evidence, want) {
 		t.Errorf("%+v", got)
 	}
 	if got := findIn(t, t.TempDir(), Program{Args: []string{"python3"}, Env: []string{"PATH=/bin"}}); got.Evidence != nil {

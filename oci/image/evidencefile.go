@@ -14,6 +14,8 @@ const maxVersionFile = 64 << 10
 var (
 	// torch/version.py: cuda = '11.7', since torch 2.1 cuda: Optional[str] = '12.8'; None in builds for CPU, ROCm and macOS.
 	torchRule = fileRule("torch", `(?m)^cuda(?:[ \t]*:[^=\n]{0,40})?[ \t]*=[ \t]*['"](\d{1,3}\.\d{1,3})(?:\.\d+)*['"][ \t]*\r?$`)
+	// libtorch/build-version: 2.8.0+cu129 (pytorch/builder#147).
+	libtorchRule = fileRule("torch", `^[^+\s]{1,60}\+cu(\d{1,2})(\d)\s*$`)
 	// tensorflow/python/platform/build_info.py.
 	tensorflowRule = fileRule("tensorflow", `['"]cuda_version['"][ \t]*[:,][ \t]*['"](\d{1,3})(?:\.(\d{1,3}))?(?:\.\d+)*['"]`)
 	// onnxruntime/capi/build_and_package_info.py.

@@ -93,5 +93,5 @@ func Reads(file string) bool {
 	if slices.ContainsFunc(compiled, func(k kernels) bool { return path.Base(k.file) == name }) {
 		return true
 	}
-	return slices.Contains([]string{"pyvenv.cfg", "version.json", "version.txt"}, name)
+	return slices.Contains([]string{"pyvenv.cfg", "version.json", "version.txt", "build-version"}, name)
 }

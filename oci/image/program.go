@@ -67,7 +67,7 @@ func ProgramOf(c *oci.Container) Program {
 
 // decides tells whether a variable changes what is started or loaded.
 func decides(key string) bool {
-	return slices.Contains([]string{"PATH", "HOME", "BASH_ENV", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "LD_PRELOAD"}, key) ||
+	return slices.Contains([]string{"PATH", "HOME", "BASH_ENV", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBTORCH"}, key) ||
 		(strings.HasPrefix(key, "PYTHON") || strings.Contains(key, "CUDA_COMPAT")) && len(key) < 32
 }
 

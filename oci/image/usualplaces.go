@@ -11,6 +11,7 @@ var (
 	usualPrefixes  = []string{"/usr/local", "/usr", "/opt/conda", "/opt/venv", "/venv", "/app/.venv", "/workspace/.venv", "/opt/pytorch"}
 	usualToolkits  = []string{"/usr/local/cuda"}
 	usualLibraries = []string{"/usr/local/cuda/lib64"}
+	usualLibtorch  = []string{"/opt/libtorch", "/usr/local/libtorch", "/libtorch"}
 	usualBundles   = []string{"/usr/lib/ollama", "/usr/local/lib/ollama"}
 )
 
@@ -37,6 +38,12 @@ func (f *finder) usualPlaces(s *starter) {
 	}
 	for _, folder := range usualLibraries {
 		f.libraries(folder)
+	}
+	if folder := s.env["LIBTORCH"]; path.IsAbs(folder) { // where tch-rs looks for it
+		f.libtorch(path.Clean(folder))
+	}
+	for _, folder := range usualLibtorch {
+		f.libtorch(folder)
 	}
 	for _, bundle := range usualBundles {
 		names := f.names(bundle, maxFolder)
@@ -83,6 +90,16 @@ func (f *finder) toolkit(folder string) {
 	if data, ok := f.read(folder+"/version.txt", ""); ok {
 		if found, ok := versionTXTRule().read(data); ok {
 			f.tell([]located{{found, folder + "/version.txt"}}, folder, false)
+		}
+	}
+}
+
+// libtorch reads the version of a libtorch, which is torch without Python.
+func (f *finder) libtorch(folder string) {
+	const name = "build-version"
+	if data, ok := f.read(folder+"/"+name, "+cu"); ok {
+		if found, ok := libtorchRule().read(data); ok {
+			f.tell([]located{{found, folder + "/" + name}}, folder, false)
 		}
 	}
 }
